@@ -52,7 +52,7 @@ _MODULES = (
     "testing",
 )
 
-__all__ = ["__version__", "datasets", *_NAMES, *_MODULES]  # noqa: PLE0604
+__all__ = ["__version__", "datasets", *_NAMES, *_MODULES]
 
 if TYPE_CHECKING:
     from graphkit import bench, core, data, doctor, graphs, heads, metrics, models, nn, ops, sampling, tasks, testing

@@ -1,0 +1,120 @@
+"""Graphs made from index tensors and from other graphs' structures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dgl
+import torch
+from dgl import heterograph_index
+from dgl.heterograph import DGLBlock, DGLGraph
+from torch import Tensor
+
+from graphkit._dgl.index import Structure, structure
+from graphkit.core.errors import GraphKitError
+
+#: Degrees in the parent message graph that the sampler records on a block.
+DEGREES = ("gk_in_degrees", "gk_out_degrees")
+
+
+def from_arrays(src: Any, dst: Any, num_nodes: int) -> dgl.DGLGraph:
+    """Return the homogeneous graph whose edge i runs from ``src[i]`` to ``dst[i]``.
+
+    Parameters
+    ----------
+    src, dst : Tensor or array
+        ``[E]``; kept in the order given, as int64.
+    num_nodes : int
+        N.
+
+    Raises
+    ------
+    GraphKitError
+        If an id is negative or not below ``num_nodes``, or the lengths differ.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> from_arrays([0, 1], [1, 2], 4).num_nodes()
+    4
+    """
+    ends = [torch.as_tensor(x).long().contiguous() for x in (src, dst)]
+    if ends[0].dim() != 1 or ends[0].shape != ends[1].shape:
+        raise GraphKitError(f"expected src and dst of one length, got shapes {[list(x.shape) for x in ends]}")
+    for name, x in zip(("src", "dst"), ends, strict=True):
+        if len(x) and (int(x.min()) < 0 or int(x.max()) >= num_nodes):
+            bad = int(x.min()) if int(x.min()) < 0 else int(x.max())
+            raise GraphKitError(f"{name} holds the node id {bad}, but the graph has nodes 0 to {num_nodes - 1}")
+    return dgl.graph((ends[0], ends[1]), num_nodes=num_nodes)
+
+
+def _with_index(graph: dgl.DGLGraph, gidx: Any) -> dgl.DGLGraph:
+    """Return a graph of the same kind, nodes and batch over another index, without fields."""
+    if graph.is_block:
+        return DGLBlock(gidx, (graph.srctypes, graph.dsttypes), graph.etypes)
+    new = DGLGraph(gidx, graph.ntypes, graph.etypes)
+    if graph._batch_num_nodes is not None:
+        new.set_batch_num_nodes(graph.batch_num_nodes())
+    return new
+
+
+def _index(graph: dgl.DGLGraph, src: Tensor, dst: Tensor, num_src: int, num_dst: int) -> Any:
+    dtype = graph.idtype
+    bipartite = graph.is_block
+    return heterograph_index.create_unitgraph_from_coo(
+        2 if bipartite else 1, num_src, num_dst, src.to(dtype), dst.to(dtype), ["coo", "csr", "csc"]
+    )
+
+
+def with_self_loops(graph: dgl.DGLGraph) -> dgl.DGLGraph:
+    """Return the graph with one loop for each destination node, appended behind the edges it has.
+
+    Edges 0 to E-1 are unchanged, edge E+i is the loop of node i; the new structure is made once for each graph.
+    Fields are not carried over, but for the degrees that a sampler recorded on a block, which grow by one.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+        A homogeneous or batched graph, or a block (whose first sources are its destinations).
+
+    Returns
+    -------
+    dgl.DGLGraph
+
+    Raises
+    ------
+    GraphKitError
+        If sources and destinations are different kinds of node.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> with_self_loops(dgl.graph(([0], [1]))).edges()[1].tolist()
+    [1, 0, 1]
+    """
+    tensors = structure(graph)
+    if not graph.is_block and graph.srctypes != graph.dsttypes:
+        raise GraphKitError(f"a relation from {graph.srctypes[0]!r} to {graph.dsttypes[0]!r} has no self-loops")
+
+    def make(s: Structure) -> Any:
+        loop = torch.arange(s.num_dst, device=s.dst.device)
+        return _index(graph, torch.cat([s.src, loop]), torch.cat([s.dst, loop]), s.num_src, s.num_dst)
+
+    new = _with_index(graph, tensors.cached("loops", make))
+    if graph.is_block:
+        for there, here in ((new.srcdata, graph.srcdata), (new.dstdata, graph.dstdata)):
+            there.update({name: here[name] + 1 for name in DEGREES if name in here})
+    return new
+
+
+def reverse(graph: dgl.DGLGraph) -> dgl.DGLGraph:
+    """Return the homogeneous or batched graph with each edge turned round, keeping edge ids; made once for each graph.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> reverse(dgl.graph(([0], [1]))).edges()[0].tolist()
+    [1]
+    """
+    new = structure(graph).cached("reverse", lambda s: _index(graph, s.dst, s.src, s.num_dst, s.num_src))
+    return _with_index(graph, new)
