@@ -1,0 +1,25 @@
+"""From a Dataset to batches: everything at once, neighbour blocks, sets of graphs, pairs with negatives."""
+
+from graphkit.sampling import negatives
+from graphkit.sampling.blocks import block_batch, in_edges, induced, sample_block
+from graphkit.sampling.graphs import GraphLoader
+from graphkit.sampling.index import EdgeIndex
+from graphkit.sampling.link import LinkLoader
+from graphkit.sampling.loader import Loader
+from graphkit.sampling.neighbor import NeighborLoader
+from graphkit.sampling.store import Store, full_batch
+
+__all__ = [
+    "EdgeIndex",
+    "GraphLoader",
+    "LinkLoader",
+    "Loader",
+    "NeighborLoader",
+    "Store",
+    "block_batch",
+    "full_batch",
+    "in_edges",
+    "induced",
+    "negatives",
+    "sample_block",
+]

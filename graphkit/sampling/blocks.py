@@ -1,0 +1,284 @@
+"""Neighbour blocks: which edges carry messages into a set of nodes, hop by hop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from graphkit import _dgl
+from graphkit.core.batch import Batch
+from graphkit.core.errors import GraphKitError
+from graphkit.core.random import generator, key
+from graphkit.sampling.store import Store
+
+if TYPE_CHECKING:
+    import dgl
+
+
+def check_fanouts(fanouts: Sequence[int]) -> list[int]:
+    """Return the fanouts as a list of integers.
+
+    Parameters
+    ----------
+    fanouts : sequence of int
+        Edges drawn into each node, one number per hop, outermost first; -1 takes all.
+
+    Raises
+    ------
+    GraphKitError
+        If there is none, or one is neither -1 nor positive.
+
+    Examples
+    --------
+    >>> check_fanouts((10, -1))
+    [10, -1]
+    """
+    if isinstance(fanouts, int) or not all(isinstance(f, int) for f in fanouts) or not len(fanouts):
+        raise GraphKitError(f"fanouts is {fanouts!r}; expected one whole number per hop, such as [10, 10]")
+    for fanout in fanouts:
+        if fanout != -1 and fanout < 1:
+            raise GraphKitError(f"fanouts holds {fanout}; expected -1 (all neighbours) or a positive number")
+    return [int(f) for f in fanouts]
+
+
+def spread(starts: Tensor, counts: Tensor) -> Tensor:
+    """Return ``starts[i], ..., starts[i] + counts[i] - 1`` for each i, concatenated, int64.
+
+    >>> spread(torch.tensor([5, 9]), torch.tensor([2, 1])).tolist()
+    [5, 6, 9]
+    """
+    ends = torch.cumsum(counts, 0)
+    total = int(ends[-1]) if len(ends) else 0
+    return torch.arange(total) + torch.repeat_interleave(starts - (ends - counts), counts)
+
+
+def in_edges(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -> Tensor:
+    """Return the ids of all edges into ``nodes``, grouped by node in the order given, without ``removed``.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+    nodes : Tensor
+        int64 ``[n]``.
+    removed : Tensor, optional
+        Edge ids, int64.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> in_edges(dgl.graph(([0, 1, 0], [2, 2, 1])), torch.tensor([2, 1]), removed=torch.tensor([0])).tolist()
+    [1, 2]
+    """
+    indptr, _, eid = _dgl.structure(graph).csc()
+    found = eid[spread(indptr[nodes], indptr[nodes + 1] - indptr[nodes])]
+    return found if removed is None or not len(removed) else found[~torch.isin(found, removed)]
+
+
+def out_edges(graph: dgl.DGLGraph, nodes: Tensor) -> Tensor:
+    """Return the ids of all edges out of ``nodes``, as :func:`in_edges`."""
+    indptr, _, eid = _dgl.structure(graph).csr()
+    return eid[spread(indptr[nodes], indptr[nodes + 1] - indptr[nodes])]
+
+
+def _choose(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, removed: Tensor | None, seed: int) -> Tensor:
+    """Return ids of at most ``fanout`` edges into each seed, drawn without replacement from those not removed."""
+    if fanout == -1:
+        return in_edges(graph, seeds, removed)
+    import dgl
+
+    structure = _dgl.structure(graph)
+    hit = torch.isin(seeds, structure.dst[removed]) if removed is not None else torch.zeros(len(seeds)).bool()
+    chosen = torch.empty(0, dtype=torch.int64)
+    if not bool(hit.all()):
+        _dgl.seed_sampler(seed)
+        with _dgl.one_thread():
+            chosen = dgl.sampling.sample_neighbors(graph, seeds[~hit], fanout).edata[dgl.EID]
+    if bool(hit.any()):
+        # DGL leaves excluded edges out after it has drawn, which would give these nodes too few.
+        chosen = torch.cat([chosen, _draw(structure.dst, in_edges(graph, seeds[hit], removed), fanout, seed)])
+    return chosen
+
+
+def _draw(dst: Tensor, edges: Tensor, fanout: int, seed: int) -> Tensor:
+    """Return ``fanout`` of the edges into each node, or all where there are no more."""
+    draw = torch.rand(len(edges), generator=generator(seed, "draw"), dtype=torch.float64)
+    edges = edges[torch.argsort(draw)]
+    edges = edges[torch.sort(dst[edges], stable=True).indices]
+    _, counts = torch.unique_consecutive(dst[edges], return_counts=True)
+    rank = spread(torch.zeros_like(counts), counts)
+    return edges[rank < fanout]
+
+
+def _place(nodes: Tensor, ids: Tensor) -> Tensor:
+    """Return where each id stands in ``nodes`` (distinct), -1 where it does not."""
+    if not len(nodes):
+        return torch.full_like(ids, -1)
+    ordered, order = torch.sort(nodes)
+    where = torch.searchsorted(ordered, ids).clamp(max=len(nodes) - 1)
+    return torch.where(ordered[where] == ids, order[where], -1)
+
+
+def _degrees_at(degrees: Tensor, ends: Tensor, nodes: Tensor, removed: Tensor | None) -> Tensor:
+    """Return the degrees of ``nodes`` in the message graph less the removed edges, int64."""
+    found = degrees[nodes]
+    if removed is None or not len(removed):
+        return found
+    touched, lost = torch.unique(ends[removed], return_counts=True)
+    where = _place(touched, nodes)
+    return found - torch.where(where >= 0, lost[where.clamp(min=0)], 0)
+
+
+def sample_block(
+    graph: dgl.DGLGraph, seeds: Tensor, fanout: int, removed: Tensor | None = None, seed: int = 0
+) -> tuple[dgl.DGLGraph, Tensor, Tensor]:
+    """Return the block of edges drawn into ``seeds``.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+        The message graph.
+    seeds : Tensor
+        Distinct node ids, int64 ``[n]``; the block's destinations in this order.
+    fanout : int
+        Edges drawn into each seed without replacement; -1 takes all.
+    removed : Tensor, optional
+        Ids of edges that do not carry messages, int64.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    block : dgl block
+        Sorted by destination. ``srcdata`` and ``dstdata`` hold ``gk_in_degrees`` and ``gk_out_degrees``, the int64
+        degrees in the message graph without the removed edges.
+    nodes : Tensor
+        Ids of the sources, the seeds first.
+    edges : Tensor
+        Ids of the edges.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> block, nodes, edges = sample_block(dgl.graph(([0, 1, 3], [2, 2, 1])), torch.tensor([2]), fanout=-1)
+    >>> nodes.tolist(), edges.tolist(), block.srcdata["gk_in_degrees"].tolist()
+    ([2, 0, 1], [0, 1], [2, 0, 1])
+    """
+    import dgl
+
+    if removed is not None:
+        removed = torch.unique(removed)
+    structure = _dgl.structure(graph)
+    edges = _choose(graph, seeds, fanout, removed, seed)
+    target = _place(seeds, structure.dst[edges])
+    order = torch.argsort(target * max(structure.num_edges, 1) + edges)
+    edges, target = edges[order], target[order]
+    source = structure.src[edges]
+    reached = torch.unique(source)
+    nodes = torch.cat([seeds, reached[~torch.isin(reached, seeds)]])
+    block = dgl.create_block((_place(nodes, source), target), num_src_nodes=len(nodes), num_dst_nodes=len(seeds))
+    into = _degrees_at(structure.in_degrees, structure.dst, nodes, removed)
+    out = _degrees_at(structure.out_degrees, structure.src, nodes, removed)
+    block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})
+    block.dstdata.update({"gk_in_degrees": into[: len(seeds)], "gk_out_degrees": out[: len(seeds)]})
+    return block, nodes, edges
+
+
+def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -> tuple[dgl.DGLGraph, Tensor]:
+    """Return the subgraph induced on distinct ``nodes``, in that order, without ``removed``; and its edges' ids.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> part, edges = induced(dgl.graph(([0, 1, 0], [1, 2, 2])), torch.tensor([2, 0]))
+    >>> part.edges()[0].tolist(), part.edges()[1].tolist(), edges.tolist()
+    ([1], [0], [2])
+    """
+    structure = _dgl.structure(graph)
+    edges = in_edges(graph, nodes, removed)
+    source, target = _place(nodes, structure.src[edges]), _place(nodes, structure.dst[edges])
+    keep = source >= 0
+    return _dgl.from_arrays(source[keep], target[keep], len(nodes)), edges[keep]
+
+
+def surroundings(
+    graph: dgl.DGLGraph, nodes: Tensor, depth: int, removed: Tensor | None = None, both: bool = False
+) -> Tensor:
+    """Return ``nodes`` followed by all nodes within ``depth`` hops against the edges, each once.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+    nodes : Tensor
+        Distinct ids, int64.
+    depth : int
+    removed : Tensor, optional
+        Edges not walked on.
+    both : bool
+        Walk along the edges too; for directed graphs.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> surroundings(dgl.graph(([0, 1], [1, 2])), torch.tensor([2]), depth=2).tolist()
+    [2, 1, 0]
+    """
+    structure = _dgl.structure(graph)
+    fresh = nodes
+    for _ in range(depth):
+        reached = structure.src[in_edges(graph, fresh, removed)]
+        if both:
+            leaving = out_edges(graph, fresh)
+            if removed is not None:
+                leaving = leaving[~torch.isin(leaving, removed)]
+            reached = torch.cat([reached, structure.dst[leaving]])
+        reached = torch.unique(reached)
+        fresh = reached[~torch.isin(reached, nodes)]
+        nodes = torch.cat([nodes, fresh])
+    return nodes
+
+
+def block_batch(store: Store, seeds: Tensor, fanouts: Sequence[int], removed: Tensor | None, seed: int) -> Batch:
+    """Return the batch whose encoder outputs are ``seeds``, in that order.
+
+    Parameters
+    ----------
+    store : Store
+        The message graph and its tensors.
+    seeds : Tensor
+        Distinct node ids, int64 ``[n]``.
+    fanouts : sequence of int
+        One per hop, outermost first.
+    removed : Tensor, optional
+        Ids of edges that leave the message graph.
+    seed : int
+        Of the draws.
+
+    Returns
+    -------
+    Batch
+        With one block per hop; ``fields["nid"]`` holds the ids of the rows of ``feat``.
+    """
+    blocks, edge_ids, nodes = [], [], seeds
+    for hop, fanout in enumerate(reversed(fanouts)):
+        block, nodes, edges = sample_block(store.graph, nodes, fanout, removed, key(seed, "hop", hop))
+        blocks.insert(0, block)
+        edge_ids.insert(0, edges)
+
+    def rows(values: Tensor | None) -> list[Tensor] | None:
+        return None if values is None else [values[edges] for edges in edge_ids]
+
+    return Batch(
+        induced(store.graph, seeds, removed)[0],
+        store.feat[nodes],
+        rows(store.edge_feat),
+        rows(store.edge_weight),
+        blocks=blocks,
+        fields={
+            **{name: value[nodes] for name, value in store.node_fields.items()},
+            **{name: rows(value) for name, value in store.named_edge_fields().items()},
+            "nid": nodes,
+        },
+    )

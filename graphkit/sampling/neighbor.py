@@ -1,0 +1,103 @@
+"""Batches of nodes with their sampled neighbourhoods, the way of GraphSAGE (arXiv 1706.02216)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graphkit.core.batch import Batch
+from graphkit.sampling.blocks import block_batch, check_fanouts
+from graphkit.sampling.loader import Loader
+from graphkit.sampling.store import Store, labels_of, message_graph, split_ids
+
+if TYPE_CHECKING:
+    import dgl
+
+    from graphkit.data import Dataset
+
+
+def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each id once and where the ids stand among them; the order given is kept if no id comes twice.
+
+    >>> distinct(torch.tensor([5, 2]))[0].tolist(), distinct(torch.tensor([5, 2, 5]))[1].tolist()
+    ([5, 2], [1, 0, 1])
+    """
+    once, where = torch.unique(ids, return_inverse=True)
+    return (ids, torch.arange(len(ids))) if len(once) == len(ids) else (once, where)
+
+
+@dataclass
+class NodeMaker:
+    """Makes the batch of some of the nodes ``ids``."""
+
+    store: Store
+    labels: Tensor | None
+    ids: Tensor
+    fanouts: list[int] | None
+
+    def make(self, rows: Tensor, seed: int) -> Batch:
+        """Return the batch that predicts for ``ids[rows]``."""
+        ids = self.ids[rows]
+        label = None if self.labels is None else self.labels[ids]
+        if self.fanouts is None:
+            return self.store.batch(targets=ids, label=label)
+        seeds, targets = distinct(ids)
+        return block_batch(self.store, seeds, self.fanouts, None, seed).replace(targets=targets, label=label)
+
+
+class NeighborLoader(Loader):
+    """Iterates batches of nodes, each with one block of sampled neighbours per hop.
+
+    Parameters
+    ----------
+    data : Dataset or dgl.DGLGraph
+    ids : str, Tensor or None
+        A split's name or node ids to predict for; all nodes for None.
+    fanouts : sequence of int or None
+        Edges drawn into each node, one number per message-passing layer, outermost first; -1 takes all. None gives
+        every batch the whole graph.
+    batch_size : int or None
+        Nodes per batch.
+    shuffle, drop_last, seed, phase, num_workers, start_method
+        As in :class:`~graphkit.sampling.Loader`.
+
+    Raises
+    ------
+    GraphKitError
+        If ``data`` is a set of graphs, an id is out of range, or a fanout is neither -1 nor positive.
+
+    Notes
+    -----
+    Hamilton, Ying, Leskovec, Inductive Representation Learning on Large Graphs, arXiv 1706.02216.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> g = graphkit.graphs.graph([0, 1, 2], [1, 2, 3], undirected=True)
+    >>> [b.num_outputs for b in NeighborLoader(g, None, fanouts=[2, 2], batch_size=3)]
+    [3, 1]
+    """
+
+    def __init__(
+        self,
+        data: Dataset | dgl.DGLGraph,
+        ids: str | Tensor | None = "train",
+        fanouts: Sequence[int] | None = (10, 10),
+        batch_size: int | None = 512,
+        **options: Any,
+    ) -> None:
+        graph = message_graph(data)
+        if graph is data:
+            ids = torch.arange(graph.num_nodes()) if ids is None or isinstance(ids, str) else torch.as_tensor(ids)
+        else:
+            ids = split_ids(data, ids)
+        store = Store.of(graph)
+        if fanouts is not None:
+            fanouts = check_fanouts(fanouts)
+            store.prepare()
+        maker = NodeMaker(store, labels_of(data, slice(None)), ids, fanouts)
+        super().__init__(maker, len(ids), batch_size, **options)
