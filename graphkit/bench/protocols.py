@@ -1,0 +1,174 @@
+"""Protocols: how a recipe is turned into numbers for one seed. A protocol is a function, found by its name."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphkit.bench.recipe import Recipe
+from graphkit.core.errors import GraphKitError, unknown
+
+
+@dataclass
+class Outcome:
+    """What a protocol gives for one seed.
+
+    Parameters
+    ----------
+    metrics : dict
+        By the names that the recipe lists.
+    details : dict
+        Anything worth keeping; ``folds`` maps a metric to its value in each fold.
+    fingerprint : str
+        Fingerprint of the dataset that was used.
+    """
+
+    metrics: dict[str, float]
+    details: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+
+Protocol = Callable[[Recipe, int], Outcome]
+_PROTOCOLS: dict[str, tuple[Protocol, str]] = {}
+
+
+def protocol(name: str, text: str) -> Callable[[Protocol], Protocol]:
+    """Register a protocol under ``name``; ``text`` is what the results table prints."""
+
+    def add(function: Protocol) -> Protocol:
+        _PROTOCOLS[name] = (function, text)
+        return function
+
+    return add
+
+
+def find(name: str) -> Protocol:
+    """Return the protocol called ``name``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is none.
+    """
+    return _entry(name)[0]
+
+
+def text(name: str) -> str:
+    """Return what the results table says of a protocol.
+
+    >>> text("best-val")
+    'read at the best validation epoch'
+    """
+    return _entry(name)[1]
+
+
+def _entry(name: str) -> tuple[Protocol, str]:
+    if name not in _PROTOCOLS:
+        raise unknown("protocol", name, _PROTOCOLS)
+    return _PROTOCOLS[name]
+
+
+def _load(recipe: Recipe, seed: int):
+    import graphkit as gk
+
+    return gk.load(recipe.dataset, split=recipe.split, seed=seed, task=recipe.task, **recipe.data)
+
+
+def _fit(recipe: Recipe, data, seed: int):
+    import graphkit as gk
+
+    return gk.fit(recipe.system, data, seed=seed, progress=False, **recipe.fit, **recipe.arguments)
+
+
+def _wanted(recipe: Recipe, metrics) -> dict[str, float]:
+    for name in recipe.metrics:
+        if name not in metrics:
+            raise unknown(f"metric in {recipe.name}:", name, metrics)
+    return {name: float(value) for name, value in metrics.items() if name.startswith(("val/", "test/"))}
+
+
+@protocol("best-val", "read at the best validation epoch")
+def best_val(recipe: Recipe, seed: int) -> Outcome:
+    """Train once; read every metric at the epoch with the best validation score."""
+    data = _load(recipe, seed)
+    run = _fit(recipe, data, seed)
+    return Outcome(_wanted(recipe, run.metrics), {"epochs": len(run.history)}, data.fingerprint())
+
+
+def _fold_runs(recipe: Recipe, seed: int, share: float):
+    """Yield the dataset of each fold and its run; ``share`` of the training part is held out as validation.
+
+    With ``share=0`` the test part stands in for validation, which only a test-selected protocol may do.
+    """
+    from graphkit.core.random import generator
+
+    data = _load(recipe, seed)
+    for k in range(int(recipe.options.get("folds", 10))):
+        fold = data.fold(k)
+        yield fold, _fit(recipe, _hold_out(fold, share, generator(seed, "inner validation", k)), seed)
+
+
+def _hold_out(fold, share: float, rng):
+    """Return the fold with a stratified ``share`` of its training graphs as validation, or its test part as such."""
+    import torch
+
+    parts = fold.splits
+    test = parts["test"]
+    train = torch.cat([parts["train"], parts["val"]]) if "val" in parts else parts["train"]
+    train = train[~torch.isin(train, test)]
+    if share == 0:
+        return fold.with_splits({"train": train, "val": test, "test": test})
+    held = []
+    for label in fold.labels[train].unique():
+        ids = train[fold.labels[train] == label]
+        ids = ids[torch.randperm(len(ids), generator=rng)]
+        held.append(ids[: max(1, round(share * len(ids)))])
+    val = torch.cat(held).sort().values
+    return fold.with_splits({"train": train[~torch.isin(train, val)], "val": val, "test": test})
+
+
+@protocol(
+    "folds-test-selected", "published protocol, test-selected: 10 folds, one epoch for all, best on their average"
+)
+def folds_test_selected(recipe: Recipe, seed: int) -> Outcome:
+    """Train on each fold, average the test curves, and read the average at its own best epoch.
+
+    This is what the GIN paper did. The epoch is chosen on test data, so the number is an upper estimate; the only
+    reason to compute it is to stand beside the published one.
+    """
+    metric = recipe.metrics[0].rpartition("/")[2]
+    curves, fingerprint = [], ""
+    for fold, run in _fold_runs(recipe, seed, share=0.0):
+        curves.append([float(value) for value in run.history[f"val/{metric}"]])
+        fingerprint = fingerprint or fold.fingerprint()
+    lengths = {len(curve) for curve in curves}
+    if len(lengths) != 1:
+        raise GraphKitError(f"{recipe.name}: folds stopped after different epochs {sorted(lengths)}; set no patience")
+    average = [statistics.fmean(column) for column in zip(*curves, strict=True)]
+    best = max(range(len(average)), key=average.__getitem__)
+    folds = [curve[best] for curve in curves]
+    details = {"epoch": best, "folds": {recipe.metrics[0]: folds}}
+    return Outcome({recipe.metrics[0]: average[best]}, details, fingerprint)
+
+
+@protocol("folds-inner-val", "10 folds, epoch chosen on 10 % of each training fold")
+def folds_inner_val(recipe: Recipe, seed: int) -> Outcome:
+    """Train on 90 % of each training fold, choose the epoch on the rest, read the test fold there."""
+    folds: dict[str, list[float]] = {}
+    fingerprint = ""
+    for fold, run in _fold_runs(recipe, seed, share=0.1):
+        for name, value in _wanted(recipe, run.metrics).items():
+            folds.setdefault(name, []).append(value)
+        fingerprint = fingerprint or fold.fingerprint()
+    return Outcome({name: statistics.fmean(values) for name, values in folds.items()}, {"folds": folds}, fingerprint)
+
+
+@protocol("frequency", "no learning: candidates ranked by how often they stand at this side of the relation")
+def frequency(recipe: Recipe, seed: int) -> Outcome:
+    """Rank by training frequency; see :func:`graphkit.bench.baselines.frequency`."""
+    from graphkit.bench import baselines
+
+    data = _load(recipe, seed)
+    return Outcome(_wanted(recipe, baselines.frequency(data)), {}, data.fingerprint())

@@ -1,0 +1,313 @@
+"""The commands and their options; what they do lies in the modules beside this one, imported when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+app = typer.Typer(
+    name="graphkit",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Load a graph, train a node, link or graph predictor on it, and ask it why.",
+    epilog="First steps: graphkit demo · graphkit datasets · graphkit train digits",
+)
+bench = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Measure published systems; set the numbers beside the papers'.",
+)
+app.add_typer(bench, name="bench")
+
+T = TypeVar("T", bound=Callable[..., None])
+#: Every command line that the help shows; the tests run the parser over them.
+EXAMPLES: list[str] = []
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder; the newest in ./runs if left out.")]
+Folder = Annotated[
+    Path | None, typer.Option("--folder", help="Folder with recipes/ and results/.", show_default="./benchmarks")
+]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Recipes; all if left out.")]
+
+
+def _command(owner: typer.Typer, name: str, short: str, *examples: str) -> Callable[[T], T]:
+    """Register a command whose help is its docstring and these examples, one to a line."""
+
+    def add(function: T) -> T:
+        head = " ".join((function.__doc__ or "").split())
+        text = "\n".join(f"  {example}" for example in examples)
+        owner.command(name, short_help=short, help=f"{head}\n\n[bold]Examples[/bold]\n\n\b\n{text}")(function)
+        return function
+
+    EXAMPLES.extend(examples)
+    return add
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from graphkit import __version__
+
+        typer.echo(f"graphkit {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Load a graph, train a node, link or graph predictor on it, and ask it why."""
+
+
+@_command(
+    app,
+    "demo",
+    "Train two predictors on digits, explain one answer.",
+    "graphkit demo",
+    "graphkit demo --out mine --json",
+)
+def demo(
+    out: Annotated[Path, typer.Option(help="Where runs and pictures go.")] = Path("graphkit-demo"),
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of splits and training.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Train two predictors on handwritten digits and explain one answer, in under a minute."""
+    from graphkit.cli.demo import main
+
+    main(out, seed, as_json)
+
+
+@_command(
+    app,
+    "datasets",
+    "List the datasets known by name.",
+    "graphkit datasets",
+    "graphkit datasets --task link --json",
+)
+def datasets(
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="Only those with this task: node, link, graph, triple.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the datasets that GraphKit loads by name."""
+    from graphkit.cli.listing import list_datasets
+
+    list_datasets(task, as_json)
+
+
+@_command(
+    app,
+    "info",
+    "Tell what is known of a dataset or model.",
+    "graphkit info cora",
+    "graphkit info gat --json",
+)
+def info(
+    name: Annotated[str, typer.Argument(help="A dataset, model or explainer.")],
+    as_json: Json = False,
+) -> None:
+    """Tell what is known of a dataset or a model: source, licence, splits, traps, reported numbers."""
+    from graphkit.cli.listing import show_info
+
+    show_info(name, as_json)
+
+
+@_command(
+    app,
+    "models",
+    "List the systems that can be trained by name.",
+    "graphkit models",
+    "graphkit models --level link --json",
+)
+def models(
+    level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="Only those for this level: node, link, graph, triple.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the systems that can be trained by name, each with its paper."""
+    from graphkit.cli.listing import list_models
+
+    list_models(level, as_json)
+
+
+@_command(
+    app,
+    "train",
+    "Train a system on a dataset; keep a run folder.",
+    "graphkit train cora --model gcn",
+    "graphkit train cora --task link --model gae --epochs 200 --seed 1",
+    "graphkit train mutag --model gin --set hidden=32 --out runs/mine",
+)
+def train(
+    dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets.")],
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A name from: graphkit models.", show_default="by task")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(metavar="TASK", help="node, link, graph or triple.", show_default="the dataset's own"),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the split.", show_default="the card's")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default="the paper's")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0.0, metavar="X", help="Learning rate.", show_default="the paper's")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0.0, metavar="X", help="L2 strength.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Stop after so many epochs without gain.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Whole graph at once if left out.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of training.")] = 0,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/MODEL-DATASET-TASK")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last finished epoch.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a system on a dataset, keep it as a run folder, print its numbers beside the paper's."""
+    from graphkit.cli.train import Request, main
+
+    fit = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "patience": patience, "batch_size": batch_size}
+    main(Request(dataset, model, task, split, seed, fit, device, set_ or [], data or [], out, resume), as_json)
+
+
+@_command(
+    app,
+    "predict",
+    "Predict with a trained run.",
+    "graphkit predict runs/gcn-cora-node --nodes 0,1,2",
+    "graphkit predict runs/gae-cora-link --pairs 1-2,3-4 --json",
+    "graphkit predict --out predictions.csv",
+)
+def predict(
+    run: Run = None,
+    nodes: Annotated[str | None, typer.Option(metavar="IDS", help="Node ids: 0,1,2 or 0-9.")] = None,
+    pairs: Annotated[
+        str | None, typer.Option(metavar="PAIRS", help="Node pairs: 1-2,3-4; head-relation-tail for triples.")
+    ] = None,
+    graphs: Annotated[str | None, typer.Option(metavar="IDS", help="Graph ids: 0,1,2 or 0-9.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Predict with a trained run; the test part of its split if nothing is named."""
+    from graphkit.cli.predict import main
+
+    main(run, nodes, pairs, graphs, out, as_json)
+
+
+@_command(
+    app,
+    "explain",
+    "Ask a trained run why; writes HTML and PNG.",
+    "graphkit explain runs/gcn-cora-node --node 17",
+    "graphkit explain runs/gae-cora-link --pair 3,44 --method saliency",
+    "graphkit explain --graph 5 --out why --json",
+)
+def explain(
+    run: Run = None,
+    node: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Node id.")] = None,
+    pair: Annotated[str | None, typer.Option(metavar="U,V", help="Two node ids: 3,44.")] = None,
+    graph: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Graph id.")] = None,
+    method: Annotated[
+        str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, saliency, ...")
+    ] = "gnnexplainer",
+    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many edges to print.")] = 10,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the explainer.")] = 0,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the explainer; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the page and the picture.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a trained run why it answers as it does; writes a page (HTML) and a picture (PNG)."""
+    from graphkit.cli.explain import Question, main
+
+    main(run, Question(node, pair, graph, method, top, seed, set_ or [], out), as_json)
+
+
+@_command(
+    app,
+    "doctor",
+    "Check that DGL and PyTorch work together.",
+    "graphkit doctor",
+    "graphkit doctor --hook",
+    "graphkit doctor --json",
+)
+def doctor(
+    hook: Annotated[
+        bool, typer.Option("--hook", help="Let every program here import dgl beside this PyTorch.")
+    ] = False,
+    unhook: Annotated[bool, typer.Option("--unhook", help="Remove what --hook wrote.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check that DGL and PyTorch work together here; exit code 1 if something does not."""
+    from graphkit.cli.checkup import main
+
+    main(hook, unhook, as_json)
+
+
+@_command(
+    bench,
+    "run",
+    "Run recipes; one JSON file each.",
+    "graphkit bench run gcn-cora",
+    "graphkit bench run --force gat-cora --seeds 0-9",
+)
+def bench_run(
+    names: Names = None,
+    folder: Folder = None,
+    seeds: Annotated[str | None, typer.Option(metavar="IDS", help="Other seeds than the recipe's: 0,1 or 0-4.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Measure again what has been measured.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run recipes; one JSON file each, kept after every seed, so that a stopped run goes on."""
+    from graphkit.cli.benching import run_recipes
+
+    run_recipes(names, folder, seeds, force, as_json)
+
+
+@_command(
+    bench,
+    "report",
+    "Write RESULTS.md from the JSON files.",
+    "graphkit bench report",
+    "graphkit bench report --json",
+)
+def bench_report(folder: Folder = None, as_json: Json = False) -> None:
+    """Write RESULTS.md: every measured number beside the paper's, with protocol and source."""
+    from graphkit.cli.benching import report_results
+
+    report_results(folder, as_json)
+
+
+@_command(
+    bench,
+    "check",
+    "Run quick recipes again; fail on drift.",
+    "graphkit bench check",
+    "graphkit bench check gcn-cora --json",
+)
+def bench_check(names: Names = None, folder: Folder = None, as_json: Json = False) -> None:
+    """Run one seed of the quick recipes again; exit code 1 if a number moved away from its record."""
+    from graphkit.cli.benching import check_results
+
+    check_results(names, folder, as_json)

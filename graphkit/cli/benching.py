@@ -1,0 +1,70 @@
+"""``graphkit bench run | report | check``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from graphkit.bench.numbers import metric_name, number, reported_number
+from graphkit.cli import parse
+from graphkit.cli.output import emit_json, show_table
+
+
+def run_recipes(names: list[str] | None, folder: Path | None, seeds: str | None, force: bool, as_json: bool) -> None:
+    """Run recipes and print their means beside the papers' numbers."""
+    from graphkit import bench
+
+    wanted = None if seeds is None else parse.integers(seeds, "--seeds")
+    results = [bench.run_recipe(recipe, folder, wanted, force) for recipe in bench.recipes(folder, names)]
+    if as_json:
+        return emit_json([result.as_dict() for result in results])
+    lines = []
+    for result in results:
+        published = result.recipe.published()
+        for metric in result.recipe.metrics:
+            short, found, paper = metric_name(metric), result.summary(metric), published.get(metric)
+            ours = number(short, found["mean"]) + (f" ± {number(short, found['std'])}" if found["std"] else "")
+            theirs = reported_number(short, paper["value"], paper["std"]) if paper else "-"
+            lines.append((result.recipe.name, short, ours, theirs, len(result.seeds)))
+    show_table("", ("recipe", "metric", "ours", "paper", "seeds"), lines, right=("ours", "paper", "seeds"))
+    return None
+
+
+def report_results(folder: Path | None, as_json: bool) -> None:
+    """Write RESULTS.md, or print its rows as JSON."""
+    from graphkit.bench import report
+
+    if as_json:
+        return emit_json(report.rows(folder))
+    path = report.write_report(folder)
+    print(f"written: {path} ({len(report.rows(folder))} rows)")
+    return None
+
+
+def check_results(names: list[str] | None, folder: Path | None, as_json: bool) -> None:
+    """Run one seed of the quick recipes again; exit code 1 on drift."""
+    import typer
+
+    from graphkit import bench
+
+    found = bench.check(bench.recipes(folder, names), folder)
+    if as_json:
+        emit_json([{**vars(item), "ok": item.ok} for item in found])
+    else:
+        show_table(
+            "",
+            ("recipe", "metric", "seed", "recorded", "now", "allowed", ""),
+            (
+                (
+                    d.name,
+                    metric_name(d.metric),
+                    d.seed,
+                    number(d.metric, d.recorded),
+                    number(d.metric, d.measured),
+                    number(d.metric, d.allowed),
+                    "ok" if d.ok else "DRIFT",
+                )
+                for d in found
+            ),
+            right=("recorded", "now", "allowed"),
+        )
+    raise typer.Exit(0 if all(item.ok for item in found) else 1)

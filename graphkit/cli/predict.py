@@ -1,0 +1,106 @@
+"""``graphkit predict``: numbers for nodes, pairs or graphs from a run folder."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from graphkit.cli import parse
+from graphkit.cli.output import emit_json, show_table
+from graphkit.core.errors import GraphKitError
+
+#: Most rows printed when the user named none; a file gets all.
+SHOWN = 20
+
+
+def main(
+    run_path: Path | None, nodes: str | None, pairs: str | None, graphs: str | None, out: Path | None, as_json: bool
+) -> None:
+    """Predict and print a table, JSON, or a CSV file."""
+    given = {"--nodes": nodes, "--pairs": pairs, "--graphs": graphs}
+    asked = [name for name, text in given.items() if text is not None]
+    if len(asked) > 1:
+        raise GraphKitError(f"{' and '.join(asked)} exclude each other; give one of them")
+    folder = parse.run_folder(run_path)
+    import graphkit as gk
+
+    run = gk.Run.load(folder)
+    expected = {"node": "--nodes", "graph": "--graphs"}.get(run.data.task, "--pairs")
+    if asked and asked[0] != expected:
+        raise GraphKitError(f"{folder} predicts for {run.data.task}s; use {expected} instead of {asked[0]}")
+    columns, rows = table(run, given[expected], everything=out is not None or as_json)
+    if out is not None:
+        write_csv(out, columns, rows)
+    if as_json:
+        emit_json({"run": str(folder), "predictions": [dict(zip(columns, row, strict=True)) for row in rows]})
+    elif out is not None:
+        print(f"written: {out} ({len(rows)} rows)")
+    else:
+        show_table(f"{folder}", columns, [[_cell(value) for value in row] for row in rows], right=columns)
+        if not asked:
+            print("These are from the test part of the split; name your own with " + expected + ", or --out FILE.csv")
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def table(run, text: str | None, everything: bool) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and rows that answer the question ``text``, or the test part when it is None."""
+    if run.data.task in {"node", "graph"}:
+        ids = parse.integers(text, f"--{run.data.task}s") if text else run.data.splits["test"].tolist()
+        ids = ids if text or everything else ids[:SHOWN]
+        return _supervised(run, ids)
+    relational = run.data.task == "triple"
+    if text:
+        found = parse.pairs(text, "--pairs", 3 if relational else 2)
+    else:
+        test = run.data.splits["test"].pos
+        middle = [test.rel] if relational else []
+        found = list(zip(*(part.tolist() for part in (test.src, *middle, test.dst)), strict=True))
+        found = found if everything else found[:SHOWN]
+    return _scored(run, found, relational)
+
+
+def _supervised(run, ids: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
+    """Classes with their probability and the label where it is known; probabilities or values otherwise."""
+    import torch
+
+    kind = run.data.task
+    raw = run.predict(**{f"{kind}s": torch.as_tensor(ids)})
+    value = run.task.activate(raw)
+    labels = run.data.labels[torch.as_tensor(ids)]
+    if not labels.is_floating_point():
+        best = value.max(-1)
+        rows = zip(ids, best.indices.tolist(), best.values.tolist(), labels.tolist(), strict=True)
+        return [kind, "class", "probability", "label"], [[*row[:3], row[3] if row[3] >= 0 else None] for row in rows]
+    value = value.reshape(len(ids), -1)
+    names = ["value"] if value.shape[1] == 1 else [f"value {i}" for i in range(value.shape[1])]
+    return [kind, *names], [[i, *row] for i, row in zip(ids, value.tolist(), strict=True)]
+
+
+def _scored(run, found: Sequence[tuple[int, ...]], relational: bool) -> tuple[list[str], list[list[Any]]]:
+    """Scores of pairs or triples, and their sigmoid."""
+    import torch
+
+    import graphkit as gk
+
+    part = torch.tensor(found, dtype=torch.int64).reshape(len(found), -1)
+    pairs = gk.Pairs(part[:, 0], part[:, -1], part[:, 1] if relational else None)
+    score = run.predict(pairs=pairs).reshape(-1)
+    columns = ["head", "relation", "tail"] if relational else ["src", "dst"]
+    rows = [[*ids, s, p] for ids, s, p in zip(found, score.tolist(), score.sigmoid().tolist(), strict=True)]
+    return [*columns, "score", "probability"], rows
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Write rows to a CSV file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".tmp")
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows)
+    draft.replace(path)

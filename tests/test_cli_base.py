@@ -1,0 +1,169 @@
+"""The command line without any training: what it loads, what it refuses, what it prints."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from graphkit import cli
+from graphkit.cli import app as commands
+from graphkit.cli import parse
+from graphkit.core.errors import GraphKitError
+
+HEAVY = ("torch", "dgl", "rdkit", "sklearn", "matplotlib", "numba", "pandas", "numpy")
+
+
+def run(capsys, *words: str) -> tuple[int, str, str]:
+    """Run the command line in this process; return its exit code, stdout and stderr."""
+    code = cli.run(list(words))
+    seen = capsys.readouterr()
+    return code, seen.out, seen.err
+
+
+def one_sentence(text: str) -> str:
+    """Assert that ``text`` is one line that starts with ``error:`` and return it."""
+    assert text.startswith("error: ") and text.count("\n") == 1 and text.endswith("\n"), text
+    return text.strip()
+
+
+@pytest.mark.parametrize("words", ["--help", "train --help", "--version", "trian"])
+def test_help_and_usage_load_nothing_heavy(fresh_python, words):
+    program = (
+        "import sys, time; start = time.perf_counter(); from graphkit import cli; "
+        f"cli.run({words.split()!r}); seconds = time.perf_counter() - start; "
+        f"print('LOADED', [name for name in {HEAVY} if name in sys.modules], seconds < 3)"
+    )
+    assert fresh_python(program).splitlines()[-1] == "LOADED [] True"
+
+
+def test_help_lists_every_command(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    for name in ("demo", "datasets", "info", "models", "train", "predict", "explain", "doctor", "bench"):
+        assert f" {name} " in out
+
+
+@pytest.mark.parametrize("name", ["demo", "datasets", "info", "models", "train", "predict", "explain", "doctor"])
+def test_each_command_has_examples_within_80_columns(capsys, name):
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0 and f"graphkit {name}" in out.partition("Examples")[2]
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def _command(words: list[str]):
+    import typer
+
+    command, rest = typer.main.get_command(commands.app), words
+    while hasattr(command, "commands"):
+        command, rest = command.commands[rest[0]], rest[1:]
+    return command, rest
+
+
+@pytest.mark.parametrize("line", commands.EXAMPLES)
+def test_every_example_in_the_help_parses(line):
+    program, *words = shlex.split(line)
+    command, rest = _command(words)
+    assert program == "graphkit"
+    command.make_context("graphkit", rest)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("trian cora", "did you mean 'train'?"),
+        ("train", "missing argument"),
+        ("train cora --epoch 3", "--epochs"),
+        ("train cora --epochs 0", "--epochs"),
+        ("train cora --epochs many", "--epochs"),
+        ("train cora --set hidden", "name=value"),
+        ("train coar", "did you mean 'cora'?"),
+        ("train digits --model gnc", "did you mean 'gcn'?"),
+        ("train digits --task nodes", "task"),
+        ("train cora --model gcn --task triple", "triple"),
+        ("info coar", "did you mean 'cora'?"),
+        ("datasets --task edges", "unknown task"),
+        ("models --level nodes", "unknown level"),
+        ("explain --node 1 --graph 2", "exclude each other"),
+        ("explain", "--node, --pair or --graph"),
+        ("explain --pair 3", "two node ids"),
+        ("predict --nodes 1 --pairs 1-2", "exclude each other"),
+        ("predict no-such-folder", "no run folder"),
+        ("doctor --hook --unhook", "exclude each other"),
+        ("bench run no-such", "unknown recipe"),
+        ("bench run --folder no-such-folder", "recipes"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(capsys, tmp_path, monkeypatch, words, told):
+    if not words.startswith("bench"):
+        monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *words.split())
+    assert (code, out) == (2, "")
+    assert told in one_sentence(err)
+
+
+def test_json_on_bad_input_keeps_stdout_empty(capsys):
+    code, out, err = run(capsys, "info", "coar", "--json")
+    assert (code, out) == (2, "")
+    one_sentence(err)
+
+
+def test_interrupt_gives_130(capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphkit.cli.listing.list_datasets", stop)
+    assert run(capsys, "datasets")[::2] == (130, "stopped\n")
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(capsys, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "runs/x")
+
+    monkeypatch.setattr("graphkit.cli.listing.list_datasets", refuse)
+    code, _, err = run(capsys, "datasets")
+    assert code == 2 and one_sentence(err) == "error: runs/x: Permission denied"
+
+
+def test_datasets_models_and_info_answer_people_and_scripts(capsys):
+    for words in (["datasets"], ["models"], ["info", "cora"], ["info", "gcn"], ["info", "gnnexplainer"]):
+        code, out, _ = run(capsys, *words)
+        assert code == 0 and max(map(len, out.splitlines())) <= 80
+        code, out, _ = run(capsys, *words, "--json")
+        assert code == 0 and json.loads(out)
+    assert {"cora", "digits"} <= {card["name"] for card in json.loads(run(capsys, "datasets", "--json")[1])}
+    assert all("link" in card["tasks"] for card in json.loads(run(capsys, "datasets", "--task", "link", "--json")[1]))
+    assert json.loads(run(capsys, "info", "gcn", "--json")[1])["arxiv"] == "1609.02907"
+
+
+def test_newest_run_is_found_when_none_is_named(tmp_path):
+    import os
+
+    for age, name in enumerate(["new", "old"]):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("")
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    assert parse.run_folder(None, tmp_path).name == "new"
+    with pytest.raises(GraphKitError, match="there is no run in"):
+        parse.run_folder(None, tmp_path / "none")
+    with pytest.raises(GraphKitError, match=r"holds no config\.yaml"):
+        parse.run_folder(tmp_path)
+
+
+def test_words_become_values():
+    assert parse.settings(["lr=1e-3", "hidden=32", "norm=none", "name=x=y", "widths=[1,2]"]) == {
+        "lr": 1e-3,
+        "hidden": 32,
+        "norm": None,
+        "name": "x=y",
+        "widths": [1, 2],
+    }
+    assert parse.integers("0,3,10-12", "--nodes") == [0, 3, 10, 11, 12]
+    assert parse.pairs("1-0-2", "--pairs", 3) == [(1, 0, 2)]
+    for text in ("a", "1-", "-1", ""):
+        with pytest.raises(GraphKitError, match="--nodes expects ids"):
+            parse.integers(text, "--nodes")
+    for text in ("1", "1-2-3", "1-x", ""):
+        with pytest.raises(GraphKitError, match="--pairs expects"):
+            parse.pairs(text, "--pairs")
