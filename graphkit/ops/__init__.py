@@ -1,0 +1,35 @@
+"""Message passing on a DGLGraph: every op is differentiable to any order, and an empty neighbourhood gives 0.
+
+The graph is a ``DGLGraph``, a batched graph, a block, or one relation of a heterograph. Sums of float32 and float64
+on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other devices run segmented PyTorch.
+"""
+
+from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
+from graphkit.ops.message import edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
+from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
+from graphkit.ops.softmax import attention, attention_v2, edge_softmax
+from graphkit.ops.typed import typed_matmul
+
+__all__ = [
+    "add_self_loops",
+    "attention",
+    "attention_v2",
+    "degrees",
+    "dst_rows",
+    "edge_reduce",
+    "edge_softmax",
+    "from_dense",
+    "gather_dst",
+    "gather_src",
+    "multi_reduce",
+    "offsets",
+    "pad_self_loops",
+    "pair_index",
+    "sddmm",
+    "segment_ids",
+    "segment_reduce",
+    "segment_softmax",
+    "spmm",
+    "to_dense",
+    "typed_matmul",
+]

@@ -1,0 +1,154 @@
+"""Four linear primitives whose gradients are one another: neighbour sums, edge dots, group sums, group gathers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from graphkit._kernels import sums
+from graphkit._kernels.common import over_rows
+from graphkit.ops._relation import Groups, Relation
+
+#: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/threads.py).
+SMALL = 1 << 21
+
+
+def threads_for(work: int) -> int:
+    """Threads for a kernel of ``work`` multiply-adds: torch's number, or one for a small one."""
+    return 1 if work < SMALL else torch.get_num_threads()
+
+
+def array(x: Tensor) -> np.ndarray:
+    """The tensor's own memory as a contiguous array."""
+    return x.detach().contiguous().numpy()
+
+
+def _on_cpu(*tensors: Tensor | None) -> bool:
+    return all(x is None or x.device.type == "cpu" for x in tensors)
+
+
+def raw_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
+    """Sum of ``weight * x`` over senders; x ``[from, F]``, weight ``[E, H]`` with H dividing F, out ``[to, F]``."""
+    width = x.shape[1]
+    if not _on_cpu(x, weight):
+        sender, receiver = rel.ends(x.device)
+        message = x[sender]
+        if weight is not None:
+            heads = weight.shape[1]
+            message = (message.view(len(sender), heads, -1) * weight.unsqueeze(-1)).view(len(sender), width)
+        return x.new_zeros(rel.num_to, width).index_add_(0, receiver, message)
+    out = torch.empty(rel.num_to, width, dtype=x.dtype)
+    indptr, index, edge = rel.compressed()
+    threads = threads_for(rel.num_edges * width)
+    if weight is None:
+        over_rows(sums.neighbour_sum, threads, indptr, index, array(x), out.numpy())
+    else:
+        over_rows(sums.neighbour_weighted_sum, threads, indptr, index, edge, array(weight), array(x), out.numpy())
+    return out
+
+
+class NeighbourSum(Function):
+    """``out[v] = sum over edges (u, v) of weight[e] * x[u]``; x ``[from, F]``, weight ``[E, H]`` or None."""
+
+    @staticmethod
+    def forward(ctx: Any, rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.rel = rel
+        ctx.save_for_backward(x if weight is not None else None, weight)
+        return raw_sum(rel, x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        d_x = NeighbourSum.apply(ctx.rel.flip(), grad, weight) if ctx.needs_input_grad[1] else None
+        d_weight = EdgeDot.apply(ctx.rel, x, grad, weight.shape[1]) if ctx.needs_input_grad[2] else None
+        return None, d_x, d_weight
+
+
+class EdgeDot(Function):
+    """``out[e, h] = x[u, h] . y[v, h]`` for each edge (u, v); x ``[from, H * D]``, y ``[to, H * D]``."""
+
+    @staticmethod
+    def forward(ctx: Any, rel: Relation, x: Tensor, y: Tensor, heads: int) -> Tensor:
+        ctx.rel = rel
+        ctx.save_for_backward(x, y)
+        if not _on_cpu(x, y):
+            sender, receiver = rel.ends(x.device)
+            return (x[sender] * y[receiver]).view(len(sender), heads, -1).sum(-1)
+        out = torch.empty(rel.num_edges, heads, dtype=x.dtype)
+        indptr, index, edge = rel.compressed()
+        threads = threads_for(rel.num_edges * x.shape[1])
+        over_rows(sums.edge_dot, threads, indptr, index, edge, heads, array(x), array(y), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, y = ctx.saved_tensors
+        d_x = NeighbourSum.apply(ctx.rel.flip(), y, grad) if ctx.needs_input_grad[1] else None
+        d_y = NeighbourSum.apply(ctx.rel, x, grad) if ctx.needs_input_grad[2] else None
+        return None, d_x, d_y, None
+
+
+class GroupSum(Function):
+    """``out[g] = sum of x over the items of g``; x ``[E, F]``, out ``[G, F]``."""
+
+    @staticmethod
+    def forward(ctx: Any, groups: Groups, x: Tensor) -> Tensor:
+        ctx.groups = groups
+        if not _on_cpu(x):
+            return x.new_zeros(groups.num_groups, x.shape[1]).index_add_(0, groups.ids_on(x.device), x)
+        out = torch.empty(groups.num_groups, x.shape[1], dtype=x.dtype)
+        over_rows(sums.neighbour_sum, threads_for(x.numel()), groups.indptr, groups.item, array(x), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, GroupGather.apply(ctx.groups, grad)
+
+
+class GroupGather(Function):
+    """``out[e] = x[group of e]``; x ``[G, F]``, out ``[E, F]``."""
+
+    @staticmethod
+    def forward(ctx: Any, groups: Groups, x: Tensor) -> Tensor:
+        ctx.groups = groups
+        return x.index_select(0, groups.ids_on(x.device))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return None, GroupSum.apply(ctx.groups, grad)
+
+
+class Pick(Function):
+    """``out[m, f] = x[index[m, f], f]``, and 0 where the index is -1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor) -> Tensor:
+        ctx.rows = x.shape[0]
+        ctx.save_for_backward(index)
+        if x.shape[0] == 0:
+            return x.new_zeros(index.shape)
+        return x.gather(0, index.clamp(min=0)).masked_fill_(index < 0, 0)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return Place.apply(grad, ctx.saved_tensors[0], ctx.rows), None
+
+
+class Place(Function):
+    """``out[index[m, f], f] += x[m, f]`` into ``rows`` rows of zeros, leaving out index -1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, index: Tensor, rows: int) -> Tensor:
+        ctx.save_for_backward(index)
+        out = x.new_zeros(rows, x.shape[1])
+        if rows == 0:
+            return out
+        return out.scatter_add_(0, index.clamp(min=0), x.masked_fill(index < 0, 0))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return Pick.apply(grad, ctx.saved_tensors[0]), None, None
