@@ -1,0 +1,95 @@
+"""Write the ``files:`` section of dataset cards from a manifest of raw files and the files themselves.
+
+    python datasets/make_cards.py --data ../shared/data [NAME ...]
+
+The part of a card above ``files:`` is written by hand. For each card with a ``family`` and a ``dataset`` this script
+lists the raw files of that folder with the size and SHA-256 of their content, where a mirror has them (and the SHA-256
+of the bytes stored there, where that differs), and where they are published. It stops if a file does not have the
+checksum of its row in the manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import hashlib
+import sys
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+SKIPPED = ("README", "label_readme", ".DS_Store")
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def raw_url(row: dict) -> str:
+    """Where the bytes of the mirror were taken from."""
+    return f"https://github.com/{row['source_repo']}/raw/HEAD/{row['source_path']}"
+
+
+def published(row: dict, name: str) -> list[dict]:
+    """Return the URL sources of one raw file, most direct first."""
+    canonical, family = row["canonical_url"], row["family"]
+    if family == "tu":
+        return [{"url": canonical, "member": f"{row['dataset']}/{name}"}]
+    if family == "gin_folds":
+        return [{"url": raw_url(row)}]
+    if family == "knowledge-graph":
+        return [{"url": canonical, "member": row["source_path"].partition(":")[2]}]
+    if family == "moleculenet":
+        return [{"url": raw_url(row)}, {"url": canonical}]
+    if canonical.startswith("https://") and " " not in canonical and "/tree/" not in canonical:
+        return [{"url": canonical}]
+    return [{"url": raw_url(row)}]
+
+
+def entry(data: Path, row: dict) -> dict:
+    path = data / row["family"] / row["dataset"] / row["file"]
+    stored = path.read_bytes()
+    if digest(stored) != row["sha256"]:
+        sys.exit(f"{path} does not have the checksum of its row in the manifest")
+    packed = path.name.endswith(".gz")
+    content, name = (gzip.decompress(stored), row["file"].removesuffix(".gz")) if packed else (stored, row["file"])
+    mirror: dict = {"mirror": row["file"]}
+    if packed:
+        mirror |= {"bytes": len(stored), "sha256": digest(stored)}
+    return {"name": name, "bytes": len(content), "sha256": digest(content), "sources": [mirror, *published(row, name)]}
+
+
+def section(data: Path, rows: list[dict], card: dict) -> str:
+    mine = [r for r in rows if (r["family"], r["dataset"]) == (card["family"], card["dataset"])]
+    mine = [r for r in mine if not any(skip in r["file"] for skip in SKIPPED)]
+    if not mine:
+        sys.exit(f"the manifest has no files of {card['family']}/{card['dataset']}")
+    lines = ["files:"]
+    for row in mine:
+        made = entry(data, row)
+        lines.append("  - " + yaml.safe_dump(made, default_flow_style=True, sort_keys=False, width=10_000).strip())
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with MANIFEST-*.csv and the raw files")
+    parser.add_argument("names", nargs="*", help="cards; all that have a family when none is given")
+    arguments = parser.parse_args()
+    rows: list[dict] = []
+    for manifest in sorted(arguments.data.glob("MANIFEST-*.csv")):
+        with manifest.open(newline="", encoding="utf-8") as stream:
+            rows += csv.DictReader(stream)
+    for path in sorted(HERE.glob("*.yaml")):
+        head = path.read_text(encoding="utf-8").split("\nfiles:")[0].rstrip("\n") + "\n"
+        card = yaml.safe_load(head)
+        if not card.get("family") or (arguments.names and path.stem not in arguments.names):
+            continue
+        path.write_text(head + section(arguments.data, rows, card), encoding="utf-8")
+        print(f"{path.name}: {len(yaml.safe_load(path.read_text())['files'])} files")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""How a dataset is divided: registered protocols for nodes, graphs, links and triples."""
+
+from graphkit.data.splits.links import LinkSplit, TripleSplit, random_link
+from graphkit.data.splits.rows import check_parts, folds, geom_gcn, public, random, random_per_class, stratified10
+from graphkit.data.splits.scaffold import scaffold
+
+__all__ = [
+    "LinkSplit",
+    "TripleSplit",
+    "check_parts",
+    "folds",
+    "geom_gcn",
+    "public",
+    "random",
+    "random_link",
+    "random_per_class",
+    "scaffold",
+    "stratified10",
+]

@@ -1,0 +1,189 @@
+"""Splits of links and triples: pairs to train on, to validate and to test, with the negatives of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphkit.core.batch import Pairs
+from graphkit.core.errors import GraphKitError
+from graphkit.core.random import numpy_generator
+from graphkit.core.registry import register
+
+if TYPE_CHECKING:
+    from graphkit.data.dataset import Dataset
+
+
+def _none() -> Pairs:
+    return Pairs(torch.empty(0, dtype=torch.int64), torch.empty(0, dtype=torch.int64))
+
+
+@dataclass
+class LinkSplit:
+    """Links and non-links of one part of a split.
+
+    Parameters
+    ----------
+    pos : Pairs
+        True links, each undirected one once.
+    neg : Pairs
+        Stored non-links of the same number; empty for training, where they are drawn anew.
+    """
+
+    pos: Pairs
+    neg: Pairs = field(default_factory=_none)
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+
+@dataclass
+class TripleSplit:
+    """True triples of one part of a split: ``pos.src``, ``pos.rel``, ``pos.dst``."""
+
+    pos: Pairs
+    neg: Pairs = field(default_factory=_none)
+
+    def __len__(self) -> int:
+        return len(self.pos)
+
+
+def pair_codes(src: np.ndarray, dst: np.ndarray, num_nodes: int, undirected: bool) -> np.ndarray:
+    """Number ordered (or, if undirected, unordered) pairs: ``u * N + v``.
+
+    >>> pair_codes(np.array([2]), np.array([1]), 4, True).tolist()
+    [6]
+    """
+    if undirected:
+        src, dst = np.minimum(src, dst), np.maximum(src, dst)
+    return src.astype(np.int64) * num_nodes + dst
+
+
+def draw_negatives(
+    taken: np.ndarray, num_nodes: int, count: int, undirected: bool, rng: np.random.Generator, what: str = "the graph"
+) -> np.ndarray:
+    """Draw ``count`` distinct pairs of different nodes whose codes are not in ``taken``, uniformly.
+
+    Parameters
+    ----------
+    taken : ndarray
+        Codes of pairs (see :func:`pair_codes`) that are no negatives.
+    num_nodes, count : int
+    undirected : bool
+    rng : numpy Generator
+    what : str
+        For the error.
+
+    Returns
+    -------
+    ndarray
+        Codes, int64 ``[count]``.
+
+    Raises
+    ------
+    GraphKitError
+        If there are fewer such pairs.
+
+    Examples
+    --------
+    >>> draw_negatives(np.array([1]), 3, 2, True, np.random.default_rng(0)).sort()
+    >>> draw_negatives(np.array([1]), 3, 3, True, np.random.default_rng(0))
+    Traceback (most recent call last):
+    graphkit.core.errors.GraphKitError: the graph has 2 pairs of nodes without a link; expected at least 3 as negatives
+    """
+    taken = np.unique(taken[taken // num_nodes != taken % num_nodes]) if len(taken) else taken
+    possible = num_nodes * (num_nodes - 1) // (2 if undirected else 1)
+    free = possible - len(taken)
+    if count > free:
+        raise GraphKitError(f"{what} has {free} pairs of nodes without a link; expected at least {count} as negatives")
+    if possible <= 1_000_000 or free < 3 * count:
+        return _from_all(taken, num_nodes, count, undirected, rng)
+    found = np.empty(0, dtype=np.int64)
+    while len(found) < count:
+        size = int((count - len(found)) * 1.5 * possible / free) + 16
+        src, dst = rng.integers(num_nodes, size=(2, size))
+        codes = pair_codes(src, dst, num_nodes, undirected)[src != dst]
+        codes = np.concatenate([found, codes[~np.isin(codes, taken)]])
+        _, first = np.unique(codes, return_index=True)
+        found = codes[np.sort(first)]
+    return found[:count]
+
+
+def _from_all(taken: np.ndarray, num_nodes: int, count: int, undirected: bool, rng: np.random.Generator) -> np.ndarray:
+    """Draw from a list of all free pairs, for graphs that are small or nearly complete."""
+    allowed = np.ones((num_nodes, num_nodes), dtype=bool)
+    allowed.reshape(-1)[taken] = False
+    np.fill_diagonal(allowed, False)
+    if undirected:
+        allowed = np.triu(allowed)
+    return rng.choice(allowed.reshape(-1).nonzero()[0], size=count, replace=False)
+
+
+@register("random-link", kind="split", level="link")
+def random_link(
+    data: Dataset, seed: int = 0, *, val_ratio: float = 0.05, test_ratio: float = 0.10
+) -> dict[str, LinkSplit]:
+    """Hold out random links for validation and testing, with as many stored non-links.
+
+    Both directions of an undirected link fall on the same side. Non-links are pairs of different nodes, distinct among
+    validation and test together, and never a link of any part. Self-loops are no links to predict; they stay messages.
+    The defaults are the 85/5/10 of GAE (arXiv 1611.07308).
+
+    Parameters
+    ----------
+    data : Dataset
+    seed : int
+    val_ratio, test_ratio : float
+        Shares of the links.
+
+    Returns
+    -------
+    dict of str to LinkSplit
+        ``train``, ``val``, ``test``; the negatives of ``train`` are empty.
+
+    Raises
+    ------
+    GraphKitError
+        If a part would be empty, or there are too few non-links.
+    """
+    if not (0 <= val_ratio < 1 and 0 < test_ratio < 1 and val_ratio + test_ratio < 1):
+        raise GraphKitError(f"val_ratio={val_ratio} and test_ratio={test_ratio} leave nothing to train on, or to test")
+    full, rng = data.collated, numpy_generator(seed, "split", "random-link")
+    num_nodes, undirected = full.num_nodes, data.undirected
+    src, dst = full.src.numpy(), full.dst.numpy()
+    codes = pair_codes(src, dst, num_nodes, undirected)
+    links = np.unique(codes[src != dst])
+    num_val, num_test = round(len(links) * val_ratio), round(len(links) * test_ratio)
+    if num_test < 1 or (val_ratio and num_val < 1) or len(links) - num_val - num_test < 1:
+        raise GraphKitError(
+            f"{data.name} has {len(links)} links, too few for {val_ratio:.0%} validation and {test_ratio:.0%} test links"
+        )
+    order = rng.permutation(links)
+    negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)
+    held = num_test + num_val
+    return {
+        "train": LinkSplit(_pairs(np.sort(order[held:]), num_nodes)),
+        "val": LinkSplit(_pairs(order[num_test:held], num_nodes), _pairs(negative[num_test:], num_nodes)),
+        "test": LinkSplit(_pairs(order[:num_test], num_nodes), _pairs(negative[:num_test], num_nodes)),
+    }
+
+
+def _pairs(codes: np.ndarray, num_nodes: int) -> Pairs:
+    return Pairs(torch.from_numpy(codes // num_nodes), torch.from_numpy(codes % num_nodes))
+
+
+def message_mask(data: Dataset, parts: dict[str, LinkSplit]) -> Tensor:
+    """Say of each edge whether it may carry messages: not a validation or test link in either direction, bool ``[E]``."""
+    full = data.collated
+    codes = pair_codes(full.src.numpy(), full.dst.numpy(), full.num_nodes, data.undirected)
+    held = [pair_codes(p.pos.src.numpy(), p.pos.dst.numpy(), full.num_nodes, data.undirected) for p in held_out(parts)]
+    return torch.from_numpy(~np.isin(codes, np.concatenate(held))) if held else torch.ones(len(codes), dtype=torch.bool)
+
+
+def held_out(parts: dict[str, LinkSplit]) -> list[LinkSplit]:
+    """Return the parts that are not for training."""
+    return [part for name, part in parts.items() if name != "train"]

@@ -1,0 +1,125 @@
+"""Tables of text: fast when they are sound, and telling file and line when they are not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+
+from graphkit.core.errors import DataError
+
+
+def lines(data: bytes) -> list[tuple[int, str]]:
+    """Return the lines that are not blank, each with its number from 1; CRLF and CR LF LF are fine.
+
+    >>> lines(b"a\\r\\n\\r\\nb")
+    [(1, 'a'), (3, 'b')]
+    """
+    text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
+    return [(i, line.strip("\r")) for i, line in enumerate(text.split("\n"), 1) if line.strip()]
+
+
+def _parse(data: bytes, delimiter: str, columns: int | None) -> np.ndarray | None:
+    import pandas
+
+    if not data.strip():
+        return np.empty((0, columns or 1))
+    try:
+        frame = pandas.read_csv(
+            io.BytesIO(data), header=None, sep=delimiter, skipinitialspace=True, dtype=np.float64, na_filter=False
+        )
+    except (ValueError, pandas.errors.ParserError):
+        return None
+    values = frame.to_numpy()
+    return None if columns is not None and values.shape[1] != columns else values
+
+
+def _complain(data: bytes, label: str, delimiter: str, columns: int | None, kind: str) -> DataError:
+    for number, line in lines(data):
+        cells = [cell.strip() for cell in line.split(delimiter)]
+        if columns is None:
+            columns = len(cells)
+        if len(cells) != columns:
+            return DataError(
+                f"{label}, line {number}: {len(cells)} columns where {columns} were expected: {line[:60]!r}"
+            )
+        for cell in cells:
+            try:
+                value = float(cell)
+            except ValueError:
+                return DataError(f"{label}, line {number}: {cell[:40]!r} is not a number")
+            if not np.isfinite(value):
+                return DataError(f"{label}, line {number}: {cell!r} is not a finite number")
+            if kind == "integer" and value != int(value):
+                return DataError(f"{label}, line {number}: {cell!r} is not a whole number")
+    return DataError(f"{label} is not a table of {kind}s")
+
+
+def numbers(data: bytes, label: str, columns: int | None = None, delimiter: str = ",") -> np.ndarray:
+    """Read a table of finite numbers without a header.
+
+    Parameters
+    ----------
+    data : bytes
+    label : str
+        The file's name, for errors.
+    columns : int, optional
+        How many columns each line must have; by default as many as the first.
+    delimiter : str
+
+    Returns
+    -------
+    ndarray
+        float64 ``[lines, columns]``.
+
+    Raises
+    ------
+    DataError
+        Naming file and line: a ragged row, a cell that is no number, NaN or infinity.
+
+    Examples
+    --------
+    >>> numbers(b"1.5, 2\\n3, 4\\n", "a.txt").tolist()
+    [[1.5, 2.0], [3.0, 4.0]]
+    """
+    values = _parse(data, delimiter, columns)
+    if values is None or not np.isfinite(values).all():
+        raise _complain(data, label, delimiter, columns, "number")
+    return values
+
+
+def integers(data: bytes, label: str, columns: int | None = None, delimiter: str = ",") -> np.ndarray:
+    """Read a table of whole numbers without a header, int64 ``[lines, columns]``; see :func:`numbers`.
+
+    >>> integers(b"3, 1\\n", "a.txt").tolist()
+    [[3, 1]]
+    """
+    values = _parse(data, delimiter, columns)
+    if values is None or not np.isfinite(values).all() or (values != np.round(values)).any():
+        raise _complain(data, label, delimiter, columns, "integer")
+    return values.astype(np.int64)
+
+
+def frame(data: bytes, label: str, needed: Sequence[str]):
+    """Read a CSV with a header as a pandas table of text, blank lines skipped.
+
+    Raises
+    ------
+    DataError
+        If a needed column is missing or a row is ragged.
+
+    >>> frame(b"smiles,y\\r\\nCC,\\r\\n", "a.csv", ["smiles"]).shape
+    (1, 2)
+    """
+    import pandas
+
+    clean = b"\n".join(line for line in data.replace(b"\r", b"\n").split(b"\n") if line.strip())
+    try:
+        table = pandas.read_csv(io.BytesIO(clean), dtype=str, keep_default_na=False)
+    except (ValueError, pandas.errors.ParserError) as error:
+        raise DataError(f"{label} is not a CSV table: {error}".strip()) from error
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        raise DataError(f"{label} has no column {missing[0]!r}; it has {', '.join(map(repr, table.columns[:12]))}")
+    return table
