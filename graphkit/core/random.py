@@ -8,6 +8,7 @@ in whichever process, and whatever was drawn before.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,3 +48,35 @@ def numpy_generator(seed: int, *keys: object) -> numpy.random.Generator:
     import numpy
 
     return numpy.random.default_rng(key(seed, *keys))
+
+
+@dataclass(frozen=True)
+class Rng:
+    """A place in a run's tree of random draws: a seed and the keys that lead here.
+
+    Parameters
+    ----------
+    seed : int
+    keys : tuple
+        Such as ``(phase, epoch, batch)``.
+
+    Examples
+    --------
+    >>> Rng(0).at("train", 3).integer("negatives") == key(0, "train", 3, "negatives")
+    True
+    """
+
+    seed: int
+    keys: tuple[object, ...] = ()
+
+    def at(self, *keys: object) -> Rng:
+        """Return the place further down, at ``keys``."""
+        return Rng(self.seed, (*self.keys, *keys))
+
+    def integer(self, *keys: object) -> int:
+        """Return the integer of this place, in [0, 2**63)."""
+        return key(self.seed, *self.keys, *keys)
+
+    def generator(self, *keys: object) -> torch.Generator:
+        """Return a CPU ``torch.Generator`` of this place."""
+        return generator(self.seed, *self.keys, *keys)

@@ -1,0 +1,386 @@
+"""fit() and evaluate()."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from graphkit.core.errors import GraphKitError
+from graphkit.core.random import key
+from graphkit.core.registry import find
+from graphkit.fit.folder import CHECKPOINT, Folder
+from graphkit.fit.loop import Loop, snapshot
+from graphkit.fit.loop import evaluate as score
+from graphkit.fit.phase import Phase, PhaseResult, TrainingError
+from graphkit.fit.progress import Progress
+from graphkit.fit.run import Run, describe
+from graphkit.fit.settings import Settings, check_precision, defaults_for, resolve_device
+from graphkit.tasks import for_data, option_names
+from graphkit.tasks.base import Task, options_of
+
+if TYPE_CHECKING:
+    from graphkit.data import Dataset
+
+
+def fit(
+    model: str | nn.Module,
+    data: Dataset,
+    task: Task | str | Mapping[str, Any] | None = None,
+    *,
+    epochs: int | None = None,
+    batch_size: int | str | None = None,
+    lr: float | None = None,
+    weight_decay: float | None = None,
+    clip: float | None = None,
+    scheduler: Any = None,
+    patience: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    precision: str = "32",
+    devices: int = 1,
+    num_workers: int = 0,
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: bool | None = None,
+    track: tuple[str, ...] = ("val",),
+    **arguments: Any,
+) -> Run:
+    """Train a model on a dataset and return the Run, whose scores are read at the best validation epoch.
+
+    What is not given comes from the system's registration (the paper's values), then from :class:`Settings`.
+    Every random draw depends on ``seed`` and its place in the run, not on workers or on where the run was resumed.
+
+    Parameters
+    ----------
+    model : str or nn.Module
+        A registered name, or a module ``Batch -> Output``, which is trained in place.
+    data : Dataset
+    task : Task, str or dict, optional
+        A task, its name (that of ``data.task``) or its options; by ``data.task`` when None.
+    epochs : int, optional
+    batch_size : int or "full", optional
+        Training examples at a time.
+    lr, weight_decay, clip, scheduler, patience
+        As in :class:`Settings`.
+    seed : int
+    device : str
+        ``auto`` (the first GPU, else the CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    precision : str
+        ``32``, ``64``, ``bf16-mixed``, or ``16-mixed`` (CUDA only).
+    devices : int
+        1; more are refused.
+    num_workers : int
+        Processes that make batches.
+    run_dir : path-like, optional
+        The run's folder, with a checkpoint after every epoch; the run stays in memory when None.
+    resume : bool
+        Go on with the run in ``run_dir`` from its last finished epoch; begins one if there is none.
+    progress : bool, optional
+        Show a progress bar; only on a terminal when None.
+    track : tuple of str
+        Splits scored after every epoch. Tracking ``test`` changes no choice: the best epoch is that of ``val``.
+    **arguments
+        Arguments of the system and options of the task, such as ``hidden=64`` or ``num_negatives=5``.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    GraphKitError
+        On an unknown name or argument, NaN features, a device or precision that the machine lacks, a run folder of
+        another run. TrainingError if the loss becomes NaN; the folder keeps what was reached, and so does
+        ``error.run``.
+
+    Examples
+    --------
+    >>> import graphkit as gk
+    >>> gk.fit("gcn", gk.load("karate"), epochs=3, progress=False).epoch in range(3)
+    True
+    """
+    if devices != 1:
+        raise GraphKitError(f"devices is {devices!r}; a run trains on one device, so start one run per device instead")
+    where = resolve_device(str(device))
+    given = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "clip": clip, "scheduler": scheduler}
+    given |= {"patience": patience, "batch_size": batch_size}
+    fixed = {"seed": seed, "precision": str(precision), "track": tuple(track)}
+    # Model initialisation and dropout draw from torch's global generator, which the caller gets back as it was.
+    with torch.random.fork_rng(devices=[where.index or 0] if where.type == "cuda" else []):
+        module, chosen, settings = assemble(model, data, task, given, fixed, arguments)
+        check_precision(settings.precision, where)
+        chosen.num_workers = num_workers
+        chosen.prepare(module)
+        config = describe(module, data, chosen, settings, {})
+        training = Training(module, chosen, settings, where, config, Folder(run_dir) if run_dir else None)
+        training.begin(resume)
+        with Progress(progress) as bar:
+            try:
+                return training.run(bar)
+            except TrainingError as error:
+                error.run = training.partial_run()
+                raise
+            finally:
+                chosen.close()
+
+
+def assemble(
+    model: str | nn.Module,
+    data: Dataset,
+    task: Task | str | Mapping[str, Any] | None,
+    given: dict[str, Any],
+    fixed: dict[str, Any],
+    arguments: dict[str, Any],
+) -> tuple[nn.Module, Task, Settings]:
+    """Build model, task and settings from what the user gave and what the registration says."""
+    options = dict(find("model", model).options) if isinstance(model, str) else options_of(model)
+    if not hasattr(data, "splits"):
+        raise GraphKitError(f"data is a {type(data).__name__}; expected a Dataset, such as gk.load('cora')")
+    defaults = defaults_for(options, data.task)
+    values = {**defaults, **{name: value for name, value in given.items() if value is not None}}
+    batch = values.pop("batch_size", None)
+    batch = None if batch == "full" else batch
+    chosen, arguments = choose_task(data, task, batch, given["batch_size"] is not None, arguments, defaults)
+    fields = {f.name for f in dataclasses.fields(Settings)}
+    settings = Settings(**fixed).replace(**{name: value for name, value in values.items() if name in fields})
+    if isinstance(model, str):
+        from graphkit.models import build
+
+        torch.manual_seed(key(settings.seed, "init"))
+        return build(model, data, **arguments), chosen, settings
+    if arguments:
+        raise GraphKitError(f"a model that is built already takes no argument {next(iter(arguments))!r}")
+    return model, chosen, settings
+
+
+def choose_task(
+    data: Dataset, task: Any, batch: int | None, forced: bool, arguments: dict[str, Any], defaults: dict[str, Any]
+) -> tuple[Task, dict[str, Any]]:
+    """Return the task, and the arguments that are left for the model."""
+    if isinstance(task, Task):
+        if task.data is not data:
+            task = dataclasses.replace(task, data=data)
+        if forced or task.batch_size is None:
+            task.batch_size = batch
+        return task, arguments
+    if isinstance(task, str) and task != data.task:
+        raise GraphKitError(
+            f"task {task!r} was asked for, but {data.name} was loaded for {data.task!r}; "
+            f"load it with gk.load({data.name!r}, task={task!r})"
+        )
+    named = dict(task) if isinstance(task, Mapping) else {}
+    from graphkit.core.registry import entries
+
+    if data.task not in entries("task"):
+        return for_data(data), arguments
+    names = option_names(entries("task")[data.task].obj)
+    ours = {name: value for name, value in arguments.items() if name in names}
+    usual = {name: value for name, value in defaults.items() if name in names}
+    left = {name: value for name, value in arguments.items() if name not in ours}
+    return for_data(data, **{**usual, "batch_size": batch, **named, **ours}), left
+
+
+class Training:
+    """A run in the making: its phases, its folder, and where it stands.
+
+    Parameters
+    ----------
+    model : nn.Module
+    task : Task
+    settings : Settings
+    device : torch.device
+    config : dict
+    folder : Folder, optional
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        settings: Settings,
+        device: torch.device,
+        config: dict[str, Any],
+        folder: Folder | None,
+    ) -> None:
+        self.model, self.task, self.settings, self.device = model, task, settings, device
+        self.config, self.folder = config, folder
+        self.done: list[dict[str, Any]] = []
+        self.current: dict[str, Any] | None = None
+        self.loop: Loop | None = None
+
+    def begin(self, resume: bool) -> None:
+        """Open the folder: begin a run, or read the checkpoint of the same run."""
+        if self.folder is None:
+            if resume:
+                raise GraphKitError("resume=True needs run_dir, the folder of the run to go on with")
+            return
+        if self.folder.exists:
+            if not resume:
+                raise GraphKitError(
+                    f"{self.folder.path} holds a run already; resume it with resume=True or choose another folder"
+                )
+            check_same(self.folder.config(), self.config, self.folder.path)
+            state = self.folder.checkpoint()
+            if state is not None:
+                self.done, self.current = state["done"], state["current"]
+            elif self.folder.finished:
+                raise GraphKitError(f"{self.folder.path} holds a finished run without {CHECKPOINT}; load it: Run.load")
+        self.folder.write_config(self.config)
+
+    def phases(self) -> Iterator[Phase]:
+        """Return the system's own phases, or the one of a plain model."""
+        for owner in (self.model, getattr(self.model, "encoder", None)):
+            own = getattr(owner, "phases", None)
+            if callable(own):
+                return own(task=self.task, settings=self.settings)
+        return iter([Phase("train", self.model, self.task)])
+
+    def run(self, bar: Progress) -> Run:
+        """Run every phase and score the model at the end."""
+        phases = self.phases()
+        result: PhaseResult | None = None
+        index = 0
+        while True:
+            try:
+                phase = phases.send(result) if hasattr(phases, "send") else next(phases)
+            except StopIteration:
+                break
+            result = self._replay(phase, index) if index < len(self.done) else self._train(phase, bar)
+            index += 1
+        if result is None:
+            raise GraphKitError("the system has no phase to train")
+        return self.finish(result)
+
+    def _replay(self, phase: Phase, index: int) -> PhaseResult:
+        """Put back what a phase that was finished before the resumption gave."""
+        saved = self.done[index]
+        if saved["name"] != phase.name:
+            raise GraphKitError(f"the checkpoint's phase {index} is {saved['name']!r}; the system's is {phase.name!r}")
+        phase.model.load_state_dict(saved["model"])
+        phase.model.to(self.device).eval()
+        return PhaseResult(phase.name, phase.model, saved["epoch"], saved["metrics"])
+
+    def _train(self, phase: Phase, bar: Progress) -> PhaseResult:
+        if phase.data is not None and phase.data is not phase.task.data:
+            phase.task = dataclasses.replace(phase.task, data=phase.data)
+        phase.task.num_workers = self.task.num_workers
+        changes = dict(phase.settings)
+        if phase.epochs is not None:
+            changes["epochs"] = phase.epochs
+        if self.loop is not None:
+            self.done.append(self._summary(self.loop))
+        self.loop = Loop(phase, self.settings.replace(**changes), self.device, bar)
+        if self.current is not None:
+            if self.current["name"] != phase.name:
+                raise GraphKitError(f"the checkpoint is in phase {self.current['name']!r}, not {phase.name!r}")
+            self.loop.load_state_dict(self.current)
+            self.current = None
+        return self.loop.run(self.checkpoint)
+
+    @staticmethod
+    def _summary(loop: Loop) -> dict[str, Any]:
+        return {
+            "name": loop.phase.name,
+            "model": snapshot(loop.model),
+            "epoch": loop.best.epoch,
+            "metrics": loop.best.metrics,
+            "rows": loop.rows,
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the history of all phases."""
+        current = self.loop.rows if self.loop is not None else []
+        return [row for phase in self.done for row in phase["rows"]] + current
+
+    def checkpoint(self) -> None:
+        """Write what the next epoch depends on; the history follows it."""
+        if self.folder is not None and self.loop is not None:
+            self.folder.write_checkpoint({"done": self.done, "current": self.loop.state_dict()})
+            self.folder.write_history(self.rows())
+
+    def finish(self, result: PhaseResult) -> Run:
+        """Score the model that the last phase left and write the run's files."""
+        self.model.to(self.device).eval()
+        metrics = {"train/loss": result.metrics["train/loss"]} if "train/loss" in result.metrics else {}
+        for split in ("val", "test"):
+            if self.task.size(split):
+                torch.manual_seed(key(self.settings.seed, "final", split))
+                found = score(self.task, self.model, split, self.settings.precision)
+                metrics |= {f"{split}/{name}": value for name, value in found.items()}
+        run = Run(self.model, self.task.data, self.task, metrics, self.rows(), self.config, result.epoch)
+        if self.folder is not None:
+            run.write(self.folder)
+        return run
+
+    def partial_run(self) -> Run | None:
+        """Return the run at its best epoch so far; None if no epoch was finished."""
+        if self.loop is None or self.loop.best.epoch < 0:
+            return None
+        best = self.loop.best
+        if self.loop.best_state:
+            self.loop.model.load_state_dict(self.loop.best_state)
+        self.loop.model.eval()
+        metrics = {name: value for name, value in best.metrics.items() if "/" in name}
+        path: Path | None = self.folder.path if self.folder is not None else None
+        return Run(self.model, self.task.data, self.task, metrics, self.rows(), self.config, best.epoch, path)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level of dotted names.
+
+    >>> flatten({"a": {"b": 1}})
+    {'a.b': 1}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def check_same(was: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    """Raise unless two configurations differ at most in the number of epochs."""
+    old, new = flatten(was), flatten(now)
+    free = {"training.epochs"} if new.get("training.scheduler") is None else set()
+    for name in [*new, *old]:
+        if name not in free and old.get(name) != new.get(name):
+            raise GraphKitError(
+                f"{path} holds another run: its {name} is {old.get(name)!r}, not {new.get(name)!r}; "
+                "choose another folder"
+            )
+
+
+def evaluate(run: Run | str | os.PathLike[str], data: Dataset | None = None, split: str = "test") -> dict[str, float]:
+    """Return the scores of a run on a split.
+
+    Parameters
+    ----------
+    run : Run or path-like
+        A run, or its folder.
+    data : Dataset, optional
+        Other data than the run's own; for a folder, the data it was trained on.
+    split : str
+
+    Raises
+    ------
+    GraphKitError
+        If there is no such split, or the folder holds no run of this data.
+
+    Examples
+    --------
+    >>> import graphkit as gk
+    >>> run = gk.fit("gcn", gk.load("karate"), epochs=2, progress=False)
+    >>> sorted(gk.evaluate(run))
+    ['accuracy', 'loss']
+    """
+    if isinstance(run, Run):
+        return run.evaluate(split, data)
+    return Run.load(run, data).evaluate(split)
