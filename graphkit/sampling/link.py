@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphkit.core.batch import Batch, Pairs
 from graphkit.core.errors import GraphKitError, unknown
-from graphkit.core.random import generator, key
+from graphkit.core.random import generator
 from graphkit.sampling import negatives
 from graphkit.sampling.blocks import block_batch, check_fanouts, surroundings
 from graphkit.sampling.index import EdgeIndex
