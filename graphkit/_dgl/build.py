@@ -118,3 +118,26 @@ def reverse(graph: dgl.DGLGraph) -> dgl.DGLGraph:
     """
     new = structure(graph).cached("reverse", lambda s: _index(graph, s.dst, s.src, s.num_dst, s.num_src))
     return _with_index(graph, new)
+
+
+def with_inverses(graph: dgl.DGLGraph) -> dgl.DGLGraph:
+    """Return the graph with the reverse of every edge appended: edge E+i is edge i turned round; made once.
+
+    Raises
+    ------
+    GraphKitError
+        On a block, whose edges lead one way only.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> [ends.tolist() for ends in with_inverses(dgl.graph(([0, 1], [1, 2]))).edges()]
+    [[0, 1, 1, 2], [1, 2, 0, 1]]
+    """
+    if graph.is_block:
+        raise GraphKitError("the edges of a block lead one way, so it has no inverse edges; add them before sampling")
+
+    def make(s: Structure) -> Any:
+        return _index(graph, torch.cat([s.src, s.dst]), torch.cat([s.dst, s.src]), s.num_src, s.num_dst)
+
+    return _with_index(graph, structure(graph).cached("inverses", make))

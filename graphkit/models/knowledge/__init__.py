@@ -1,0 +1,1 @@
+"""Systems for knowledge graphs: typed edges, triples."""

@@ -1,0 +1,38 @@
+"""Layers, pools and the base classes of encoders and models."""
+
+from graphkit.nn.gat import GATConv, GATv2Conv
+from graphkit.nn.gcn import GCNConv, Propagation
+from graphkit.nn.gin import GINConv, GINEConv
+from graphkit.nn.layer import Layer
+from graphkit.nn.mlp import MLP
+from graphkit.nn.model import Encoder, Model, NodeEmbedding
+from graphkit.nn.norm import BatchNorm
+from graphkit.nn.pool import AttentionPool, MaxPool, MeanPool, Pool, Set2Set, SumPool
+from graphkit.nn.propagate import APPNPConv, DAGNNConv
+from graphkit.nn.rgcn import RelGraphConv
+from graphkit.nn.sage import SAGEConv
+
+__all__ = [
+    "MLP",
+    "APPNPConv",
+    "AttentionPool",
+    "BatchNorm",
+    "DAGNNConv",
+    "Encoder",
+    "GATConv",
+    "GATv2Conv",
+    "GCNConv",
+    "GINConv",
+    "GINEConv",
+    "Layer",
+    "MaxPool",
+    "MeanPool",
+    "Model",
+    "NodeEmbedding",
+    "Pool",
+    "Propagation",
+    "RelGraphConv",
+    "SAGEConv",
+    "Set2Set",
+    "SumPool",
+]

@@ -1,0 +1,92 @@
+"""What every message-passing layer has in common: widths, one check of its input, a short description."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor, nn
+
+from graphkit.core.check import check_feat, check_ids, check_rows
+from graphkit.core.errors import GraphKitError
+
+if TYPE_CHECKING:
+    import dgl
+
+
+class Layer(nn.Module):
+    """Base of layers: ``Layer(in_feats, out_feats, ...)(graph, feat, edge_feat, edge_weight, etype) -> [N, out_feats]``.
+
+    ``graph`` is a full graph, a batched graph or a block; with a block, ``feat`` covers the sources, of which the first
+    are the targets. A layer reads the edge tensors that its formula names and leaves the others alone.
+
+    Parameters
+    ----------
+    in_feats, out_feats : int
+        Widths of the rows that go in and come out.
+    edge_feats : int, default 0
+        Width of ``edge_feat``, 0 if the layer reads none.
+    num_rels : int, default 0
+        Relations, 0 if the layer reads no ``etype``.
+
+    Attributes
+    ----------
+    updates_edges : bool
+        True for layers that return ``(node, edge)``.
+    """
+
+    updates_edges: ClassVar[bool] = False
+
+    def __init__(self, in_feats: int, out_feats: int, edge_feats: int = 0, num_rels: int = 0) -> None:
+        super().__init__()
+        for name, width in (("in_feats", in_feats), ("out_feats", out_feats)):
+            if not isinstance(width, int) or width < 1:
+                raise GraphKitError(f"{name}={width!r} is no width; expected a whole number of at least 1")
+        self.in_feats, self.out_feats = in_feats, out_feats
+        self.edge_feats, self.num_rels = edge_feats, num_rels
+
+    def check(
+        self,
+        graph: dgl.DGLGraph,
+        feat: Tensor,
+        edge_feat: Tensor | None = None,
+        edge_weight: Tensor | None = None,
+        etype: Tensor | None = None,
+    ) -> None:
+        """Raise a :class:`GraphKitError` of one sentence unless the input has the shapes that the layer expects."""
+        check_feat("feat", feat, graph.num_src_nodes(), self.in_feats)
+        edges = graph.num_edges()
+        if edge_weight is not None:
+            check_rows("edge_weight", edge_weight, edges, "edges")
+        if self.edge_feats:
+            if edge_feat is None:
+                raise GraphKitError(f"{type(self).__name__} expects edge_feat of width {self.edge_feats}, got None")
+            check_feat("edge_feat", edge_feat, edges, self.edge_feats)
+        if self.num_rels:
+            if etype is None:
+                raise GraphKitError(f"{type(self).__name__} expects etype, the relation id of each edge, got None")
+            check_ids("etype", etype, self.num_rels, edges)
+
+    def refuse_blocks(self, graph: dgl.DGLGraph, why: str) -> None:
+        """Raise if ``graph`` is a block, with the reason."""
+        if graph.is_block:
+            raise GraphKitError(
+                f"{type(self).__name__} does not run on blocks: {why}; train on full graphs or subgraphs"
+            )
+
+    def extra_repr(self) -> str:
+        """Return the widths, as ``print`` shows them."""
+        return f"{self.in_feats}, {self.out_feats}"
+
+
+def glorot(*weights: Tensor | None) -> None:
+    """Draw each weight Glorot-uniform over its last two sizes, in place.
+
+    >>> import torch
+    >>> w = torch.empty(2, 3)
+    >>> glorot(w); bool(w.abs().max() <= (6 / 5) ** 0.5)
+    True
+    """
+    for weight in weights:
+        if weight is not None:
+            bound = (6.0 / (weight.shape[-2] + weight.shape[-1])) ** 0.5
+            nn.init.uniform_(weight, -bound, bound)

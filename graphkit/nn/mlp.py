@@ -1,0 +1,88 @@
+"""The plain multi-layer perceptron, and activations by name."""
+
+from __future__ import annotations
+
+import itertools
+
+from torch import Tensor, nn
+
+from graphkit.core.check import check_choice, check_feat, check_rate
+from graphkit.nn.norm import make_norm
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "none": nn.Identity,
+}
+
+
+def make_activation(name: str) -> nn.Module:
+    """Return the activation called ``name``.
+
+    >>> make_activation("relu")
+    ReLU()
+    """
+    check_choice("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]()
+
+
+class MLP(nn.Module):
+    """Multi-layer perceptron: ``x <- W_L act(norm(W_{L-1} ...)) + b_L``, row by row.
+
+    Parameters
+    ----------
+    in_feats, out_feats : int
+    hidden : int, optional
+        Width between layers; ``out_feats`` without.
+    num_layers : int, default 2
+        Linear maps.
+    dropout : float, default 0.0
+        Before every linear map but the first; with ``input_dropout`` before the first too.
+    norm : str, optional
+        ``"batch"`` or ``"layer"``, after every linear map but the last.
+    activation : str, default "relu"
+    input_dropout : bool, default False
+    bias : bool, default True
+
+    Raises
+    ------
+    GraphKitError
+        For input of another width than ``in_feats``, or of integers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> MLP(4, 3, hidden=8)(torch.ones(2, 4)).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        in_feats: int,
+        out_feats: int,
+        hidden: int | None = None,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        norm: str | None = None,
+        activation: str = "relu",
+        input_dropout: bool = False,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        check_rate("dropout", dropout)
+        self.in_feats, self.out_feats, self.input_dropout = in_feats, out_feats, input_dropout
+        widths = [in_feats, *[hidden or out_feats] * (num_layers - 1), out_feats]
+        self.linears = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(widths))
+        self.norms = nn.ModuleList(make_norm(norm, width) for width in widths[1:-1])
+        self.activation = make_activation(activation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, feat: Tensor) -> Tensor:
+        """Return ``[..., out_feats]`` for rows ``[..., in_feats]``."""
+        check_feat("feat", feat, width=self.in_feats)
+        x = self.dropout(feat) if self.input_dropout else feat
+        for linear, norm in zip(self.linears, self.norms, strict=False):
+            x = self.dropout(self.activation(norm(linear(x))))
+        return self.linears[-1](x)
