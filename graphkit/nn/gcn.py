@@ -1,4 +1,4 @@
-"""Graph convolution of Kipf and Welling: Semi-Supervised Classification with Graph Convolutional Networks, 1609.02907."""
+"""Graph convolution: Semi-Supervised Classification with Graph Convolutional Networks, 1609.02907."""
 
 from __future__ import annotations
 

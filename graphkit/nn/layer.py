@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Layer(nn.Module):
-    """Base of layers: ``Layer(in_feats, out_feats, ...)(graph, feat, edge_feat, edge_weight, etype) -> [N, out_feats]``.
+    """Base of layers: ``layer(graph, feat, edge_feat, edge_weight, etype) -> [N, out_feats]``.
 
     ``graph`` is a full graph, a batched graph or a block; with a block, ``feat`` covers the sources, of which the first
     are the targets. A layer reads the edge tensors that its formula names and leaves the others alone.

@@ -13,6 +13,7 @@ class BatchNorm(nn.BatchNorm1d):
 
     Examples
     --------
+    >>> import torch
     >>> BatchNorm(4)(torch.ones(1, 4)).shape
     torch.Size([1, 4])
     """
@@ -29,6 +30,7 @@ class BatchNorm(nn.BatchNorm1d):
 def make_norm(name: str | None, width: int) -> nn.Module:
     """Return the norm called ``name`` (``"batch"``, ``"layer"`` or None) for rows of ``width``.
 
+    >>> import torch
     >>> make_norm(None, 4)(torch.ones(2, 4)).shape
     torch.Size([2, 4])
     """

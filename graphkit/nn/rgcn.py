@@ -46,8 +46,8 @@ class RelGraphConv(Layer):
     Raises
     ------
     GraphKitError
-        For an unknown regularizer or norm, blocks that do not divide the widths, relation ids out of range, a wrong width
-        or length, or integer features.
+        For an unknown regularizer or norm, blocks that do not divide the widths, relation ids out of range, a wrong
+        width or length, or integer features.
 
     Examples
     --------
