@@ -124,13 +124,15 @@ def undirect(
     dst: Any,
     edge_fields: Mapping[str, Any] | None = None,
     num_nodes: int | None = None,
+    *,
+    coalesce: bool = True,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     r"""Store both directions of every edge, once each, with each edge knowing its twin.
 
     .. math:: E' = \{(u, v) : (u, v) \in E \text{ or } (v, u) \in E\}
 
     Edges with equal endpoints (in either order) and, where given, equal ``etype`` and ``time`` are one undirected
-    edge; the fields of its first appearance go to both directions. A self-loop stays one edge, its own twin.
+    edge, whose first appearance gives the fields of both directions. A self-loop stays one edge, its own twin.
 
     Parameters
     ----------
@@ -140,6 +142,8 @@ def undirect(
         ``[E, ...]`` each.
     num_nodes : int, optional
         For the check of ids; by default one more than the largest.
+    coalesce : bool
+        False makes every given edge an undirected edge of its own, also where another joins the same nodes.
 
     Returns
     -------
@@ -164,8 +168,9 @@ def undirect(
     identity = [fields[name] for name in _IDENTITY if name in fields]
     if not len(src):
         return src, dst, {**fields, "reverse_id": src.clone()}
-    once = _first(_ranks([torch.minimum(src, dst), torch.maximum(src, dst), *identity]))
-    once = once.sort().values
+    once = torch.arange(len(src))
+    if coalesce:
+        once = _first(_ranks([torch.minimum(src, dst), torch.maximum(src, dst), *identity])).sort().values
     two = once[src[once] != dst[once]]
     source = torch.cat([src[once], dst[two]])
     target = torch.cat([dst[once], src[two]])

@@ -1,0 +1,97 @@
+"""Transforms that make or change node features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from graphkit.core.check import check_choice
+from graphkit.core.errors import GraphKitError, unknown
+from graphkit.core.registry import register
+from graphkit.transforms.rebuild import homogeneous, with_field
+
+if TYPE_CHECKING:
+    import dgl
+
+
+@register("normalize-features", kind="transform", title="Rows of absolute sum 1")
+class NormalizeFeatures:
+    r"""Divide each node's features by the sum of their absolute values; rows of zeros stay.
+
+    .. math:: x_v' = x_v / \lVert x_v \rVert_1
+
+    Parameters
+    ----------
+    field : str
+        The node field ``[N, D]``.
+
+    Raises
+    ------
+    GraphKitError
+        If the graph has no such field.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> g = graphkit.graphs.graph([0], [1], node_fields={"feat": [[1.0, 3.0], [0.0, 0.0]]})
+    >>> NormalizeFeatures()(g).ndata["feat"].tolist()
+    [[0.25, 0.75], [0.0, 0.0]]
+    """
+
+    def __init__(self, field: str = "feat") -> None:
+        self.field = field
+
+    def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
+        """Return the graph with normalised features."""
+        if self.field not in homogeneous(graph).ndata:
+            raise unknown("node field", self.field, graph.ndata)
+        made = graph.local_var()
+        feat = made.ndata[self.field]
+        feat = feat if feat.is_floating_point() else feat.float()
+        total = feat.abs().sum(dim=-1, keepdim=True)
+        made.ndata[self.field] = feat / torch.where(total > 0, total, 1.0)
+        return made
+
+
+@register("degree-features", kind="transform", title="Degrees as features")
+class DegreeFeatures:
+    r"""Add each node's degree, as a number or one-hot.
+
+    .. math:: x_v' = [x_v \,\Vert\, \deg(v)] \quad\text{or}\quad [x_v \,\Vert\, \mathrm{onehot}(\min(\deg(v), m))]
+
+    Parameters
+    ----------
+    max_degree : int, optional
+        m: one-hot of width ``m + 1``, with all larger degrees in the last column. None: one column with the degree.
+    direction : str
+        ``"in"`` or ``"out"``.
+    field : str
+        Where they go: ``"feat"`` appends to the features, another name makes a field.
+
+    Raises
+    ------
+    GraphKitError
+        If ``max_degree`` is negative.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> DegreeFeatures(max_degree=1)(dgl.graph(([0, 1], [2, 2]))).ndata["feat"].tolist()
+    [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, max_degree: int | None = None, direction: str = "in", field: str = "feat") -> None:
+        check_choice("direction", direction, ["in", "out"])
+        if max_degree is not None and max_degree < 0:
+            raise GraphKitError(f"max_degree is {max_degree}; expected 0 or more, or None for the number itself")
+        self.max_degree, self.direction, self.field = max_degree, direction, field
+
+    def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
+        """Return the graph with degree features."""
+        src, dst = homogeneous(graph).edges(order="eid")
+        degree = torch.bincount(dst if self.direction == "in" else src, minlength=graph.num_nodes())
+        if self.max_degree is None:
+            return with_field(graph, self.field, degree[:, None].float())
+        one_hot = torch.nn.functional.one_hot(degree.clamp(max=self.max_degree), self.max_degree + 1)
+        return with_field(graph, self.field, one_hot.float())
