@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import graphkit  # noqa: F401  its import hook is what lets the tests import dgl
+
 ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("GRAPHKIT_MIRROR", str(ROOT.parent / "shared" / "data"))
 # Small kernels on several threads wait for each other far longer than they compute.

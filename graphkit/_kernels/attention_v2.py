@@ -9,7 +9,7 @@ from graphkit._kernels.common import AHEAD, kernel, prefetch_row
 
 @kernel
 def gatv2_forward(low, high, indptr, index, edge, x, y, attn, hidden, factor, slope, longest, out, log_total):
-    """``out[v] = sum of softmax(attn . leaky_relu(x[u] + y[v] + hidden[e])) * factor * x[u]``, and the softmax's log sum.
+    """``out[v] = sum of softmax(attn . leaky_relu(x[u] + y[v] + hidden[e])) * factor * x[u]``; and the log sums.
 
     x ``[Nsrc, H * D]``, y ``[Ndst, H * D]``, attn ``[H, D]``, hidden ``[E | 0, H * D]``, factor ``[E | 0, 1 | H]``.
     """

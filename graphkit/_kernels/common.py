@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -99,9 +100,6 @@ def over_rows(function: Callable, threads: int, indptr: np.ndarray, *args: Any) 
         function(0, rows, indptr, *args)
         return
     bounds = cuts(indptr, threads)
-    jobs = [
-        _threads(threads).submit(function, low, high, indptr, *args)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    jobs = [_threads(threads).submit(function, low, high, indptr, *args) for low, high in itertools.pairwise(bounds)]
     for job in jobs:
         job.result()

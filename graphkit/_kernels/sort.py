@@ -7,7 +7,7 @@ from graphkit._kernels.common import kernel
 
 @kernel
 def counting_sort(keys, start, order):
-    """Write to ``order [n]`` the positions of ``keys [n]`` sorted stably; ``start [K + 1]`` zeros become the offsets."""
+    """Fill ``order [n]`` with the stable sorting of ``keys [n]``; ``start [K + 1]`` zeros become the offsets."""
     for key in keys:
         start[key + 1] += 1
     for key in range(len(start) - 1):

@@ -53,7 +53,7 @@ def neighbour_weighted_sum(low, high, indptr, index, edge, weight, x, out):
 
 @kernel
 def edge_dot(low, high, indptr, index, edge, heads, x, y, out):
-    """``out[edge[j], h] = x[index[j], h] . y[v, h]`` for the edges j of row v; x and y ``[n, H * D]``, out ``[E, H]``."""
+    """``out[edge[j], h] = x[index[j], h] . y[v, h]``; x and y ``[n, H * D]``, out ``[E, H]``."""
     width = x.shape[1]
     per_head = width // heads if heads else 0
     flat = x.reshape(-1)

@@ -47,7 +47,7 @@ def _again(plain: Callable, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]
         # Aliases: the gradient wanted is the direct one, not the one through another input.
         held = [None if x is None else x.view_as(x) for x in inputs]
         out = plain(ctx.rel, ctx.slope, *held)
-        wanted = [x for x, need in zip(held, ctx.needs_input_grad[2:], strict=True) if need]
+        wanted = [x for x, need in zip(held, ctx.needs_input_grad[2:], strict=True) if need and x is not None]
         found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
     return None, None, *(next(found) if need else None for need in ctx.needs_input_grad[2:])
 
@@ -112,7 +112,7 @@ def _factor_grad(d_factor: Tensor, factor: Tensor | None) -> Tensor | None:
 
 
 class Gatv2Attention(Function):
-    """x ``[from, H * D]``, y ``[to, H * D]``, attn ``[H, D]``, r ``[E, H * D]`` or None, factor ``[E, 1 | H]`` or None."""
+    """x ``[from, H * D]``, y ``[to, H * D]``, attn ``[H, D]``, r ``[E, H * D]``, factor ``[E, 1 | H]`` (or None)."""
 
     @staticmethod
     def forward(

@@ -61,7 +61,7 @@ def degrees(
     if graph.is_block:
         recorded = graph.dstdata if direction == "in" else graph.srcdata
         name = f"gk_{direction}_degrees"
-        count = recorded[name] if name in recorded else count
+        count = recorded.get(name, count)
     return count.to(torch.float32) if like is None else count.to(like)
 
 
@@ -202,7 +202,8 @@ def pair_index(graph: dgl.DGLGraph, src: Tensor, dst: Tensor) -> Tensor:
             )
 
     def make(s: _dgl.Structure) -> tuple[Tensor, Tensor]:
-        return tuple(torch.sort(s.src * s.num_dst + s.dst, stable=True))
+        keys, edge = torch.sort(s.src * s.num_dst + s.dst, stable=True)
+        return keys, edge
 
     keys, edge = structure.cached("pairs", make)
     wanted = (src * structure.num_dst + dst).to(keys.device)

@@ -31,7 +31,7 @@ def _weight_columns(weight: Tensor, rel: Relation, feat: Tensor) -> Tensor:
             f"edge_weight has shape {list(weight.shape)}, but feat of shape {list(feat.shape)} needs [E], "
             f"{['E', *width[:-1]]} or {['E', *width]}"
         )
-    return weight.reshape(rel.num_edges, -1) if rel.num_edges else weight.reshape(0, max(1, shape and _count(shape)))
+    return weight.reshape(rel.num_edges, _count(shape))
 
 
 def _count(shape: Sequence[int]) -> int:
