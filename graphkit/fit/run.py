@@ -42,10 +42,14 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
             },
             "dataset": {
                 "name": data.name,
-                "card": getattr(data.card, "name", None),
+                "card": card_id(data),
                 "task": data.task,
-                "split": {"name": data.split_name, "seed": data.split_seed, "hash": data.split_hash},
-                "options": getattr(data, "options", None) or {},
+                "split": {
+                    "name": data.split_name,
+                    "seed": data.split_seed,
+                    "options": data.split_options,
+                    "hash": data.split_hash,
+                },
                 "checksums": data.checksums,
                 "fingerprint": data.fingerprint(),
             },
@@ -54,6 +58,16 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
             "seed": settings.seed,
         }
     )
+
+
+def card_id(data: Dataset) -> str | None:
+    """Return the name under which ``gk.load`` finds the dataset, None for the user's own."""
+    from graphkit.data import card
+
+    try:
+        return data.card.name if data.card.reader and card(data.card.name).reader == data.card.reader else None
+    except GraphKitError:
+        return None
 
 
 def task_name(task: Task) -> str:
@@ -264,10 +278,13 @@ def reload_data(config: dict[str, Any]) -> Dataset:
     from graphkit.data import load
 
     was = config["dataset"]
-    if not was.get("card"):
-        raise GraphKitError(f"{was['name']!r} is not a dataset with a card; give it: Run.load(path, data=...)")
     split = was["split"]
-    return load(was["name"], split=split["name"], seed=split["seed"], task=was["task"], **was.get("options", {}))
+    if was["card"] is None or split["name"] == "given":
+        what = (
+            f"{was['name']!r} is no dataset that loads by name" if was["card"] is None else "the split was given by ids"
+        )
+        raise GraphKitError(f"{what}; give the data: Run.load(path, data=...)")
+    return load(was["name"], split=split["name"], seed=split["seed"], task=was["task"], **split.get("options", {}))
 
 
 def reload_task(config: dict[str, Any], data: Dataset) -> Task:

@@ -61,7 +61,7 @@ class PairTask(Task):
     fanouts: list[int] | None = None
 
     def prepare(self, model: nn.Module) -> None:
-        """Settle ``remove_targets`` from the model's registration; removing needs batches, a tenth of the links each."""
+        """Settle ``remove_targets`` as registered; removing needs batches, which are then a tenth of the links."""
         if self.remove_targets is None:
             self.remove_targets = options_of(model).get("remove_targets", False)
         if self.remove_targets is True and self.batch_size is None:
