@@ -3,14 +3,14 @@
 DGL 2.1.0 ships its ``graphbolt`` and ``sparse`` libraries for torch 2.0 to 2.2 only, and its ``import dgl`` fails
 beside a later torch. :func:`install` adds a finder to ``sys.meta_path`` that acts when, and only when, DGL cannot
 import by itself: it puts stand-ins in the place of those two sub-packages and lets DGL's own files do the rest.
-Nothing heavy is imported before somebody imports dgl.
+Nothing heavy is imported before somebody imports dgl (``importlib.abc`` alone would cost 25 ms at every start, so the
+loaders below have no base class).
 """
 
 from __future__ import annotations
 
 import copyreg
 import importlib
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
@@ -69,7 +69,7 @@ class _StandIn(types.ModuleType):
         _refuse(StandInAttributeError, self._package, name)
 
 
-class _StandInLoader(importlib.abc.Loader):
+class _StandInLoader:
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
         return _StandIn(spec.name.partition(".")[2])
 
@@ -77,7 +77,7 @@ class _StandInLoader(importlib.abc.Loader):
         return None
 
 
-class _AliasLoader(importlib.abc.Loader):
+class _AliasLoader:
     """Loads ``setuptools.extern.packaging``, gone from setuptools, as the ``packaging`` it was a copy of."""
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType | None:
@@ -89,7 +89,7 @@ class _AliasLoader(importlib.abc.Loader):
             module.__path__ = []
 
 
-class _DGLLoader(importlib.abc.Loader):
+class _DGLLoader:
     """DGL's own loader, with torch imported before and the mends made after."""
 
     def __init__(self, finder: _Finder, inner: Any) -> None:
@@ -111,7 +111,7 @@ class _DGLLoader(importlib.abc.Loader):
         return getattr(self._inner, name)
 
 
-class _Finder(importlib.abc.MetaPathFinder):
+class _Finder:
     """Answers for ``dgl`` and the few modules it misses; every other name it leaves to the finders behind it."""
 
     def __init__(self) -> None:
@@ -217,5 +217,8 @@ def _reduce_graph(graph: dgl.DGLGraph) -> tuple:
 def _after_import() -> None:
     from dgl.heterograph import DGLBlock, DGLGraph
 
+    from graphkit._dgl import mends
+
     copyreg.pickle(DGLGraph, _reduce_graph)  # type: ignore[arg-type]
     copyreg.pickle(DGLBlock, _reduce_graph)  # type: ignore[arg-type]
+    mends.apply()

@@ -13,6 +13,7 @@ from dgl.utils import get_num_threads, set_num_threads
 from torch import Tensor
 
 from graphkit._dgl.index import structure
+from graphkit.core.random import key
 
 
 def spmm_kernel(
@@ -84,8 +85,8 @@ def seed_sampler(seed: int) -> None:
     seed : int
         Any integer, such as ``core.random.key(seed, phase, epoch, batch)``.
     """
-    # DGL takes a C int; a larger seed would wrap to whatever its low bits say, or fail.
-    dgl.seed((int(seed) ^ (int(seed) >> 31)) & 0x7FFFFFFF)
+    # DGL takes a C int; hashing lets every bit of a longer seed matter.
+    dgl.seed(key(seed, "dgl") & 0x7FFFFFFF)
 
 
 def sample_block(
