@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pickle
@@ -251,14 +253,10 @@ def test_packaging_stands_in_for_what_setuptools_dropped():
     assert finder.find_spec("setuptools.extern.packaging") is None
 
 
-@pytest.mark.slow
-def test_no_file_of_dgl_is_edited(fresh_python):
-    def digest() -> str:
-        total = hashlib.sha256()
-        for file in sorted(DGL.rglob("*.py")):
-            total.update(file.read_bytes())
-        return total.hexdigest()
-
-    before = digest()
-    fresh_python("import graphkit, dgl; from graphkit import doctor; doctor.report()")
-    assert digest() == before
+def test_no_file_of_dgl_is_edited():
+    """Each file still has the digest that its wheel recorded."""
+    files = [file for file in importlib.metadata.files("dgl") if file.suffix == ".py" and file.hash]
+    assert len(files) > 300
+    for file in files:
+        digest = hashlib.new(file.hash.mode, file.locate().read_bytes()).digest()
+        assert base64.urlsafe_b64encode(digest).rstrip(b"=").decode() == file.hash.value, file
