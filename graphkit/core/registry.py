@@ -29,6 +29,7 @@ LAWS = {
     "blocks",
     "isolated",
     "gradients",
+    "forces",
     "save_load",
     "same_seed",
     "bad_input",

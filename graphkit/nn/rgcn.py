@@ -121,9 +121,9 @@ class RelGraphConv(Layer):
         message = scale(ops.gather_src(graph, feat), weight)  # [E, in]
         if self.regularizer == "bdd":
             block = torch.arange(self.num_bases, device=etype.device)
-            parts = message.reshape(len(message) * self.num_bases, -1)  # [E B, in/B]
+            parts = message.unflatten(-1, (self.num_bases, -1)).flatten(0, 1)  # [E B, in/B]
             types = (etype[:, None] * self.num_bases + block).flatten()
-            message = ops.typed_matmul(parts, self.weight.flatten(0, 1), types).reshape(len(message), -1)
+            message = ops.typed_matmul(parts, self.weight.flatten(0, 1), types).reshape(-1, self.out_feats)
         else:
             message = ops.typed_matmul(message, self.weight, etype)  # [E, out]
         return ops.edge_reduce(graph, message)

@@ -1,0 +1,26 @@
+"""The laws that every layer, pool, decoder and model keeps, ready to run over one's own.
+
+>>> from graphkit.testing import check_layer
+>>> from graphkit.nn import SAGEConv
+>>> check_layer(SAGEConv)[:3]
+['equivariance', 'batching', 'blocks']
+"""
+
+from graphkit.testing.layers import LAYER_LAWS, check_layer
+from graphkit.testing.models import MODEL_LAWS, check_model
+from graphkit.testing.pools import DECODER_LAWS, POOL_LAWS, check_decoder, check_pool
+from graphkit.testing.sample import LawBroken, Sample, sample
+
+__all__ = [
+    "DECODER_LAWS",
+    "LAYER_LAWS",
+    "MODEL_LAWS",
+    "POOL_LAWS",
+    "LawBroken",
+    "Sample",
+    "check_decoder",
+    "check_layer",
+    "check_model",
+    "check_pool",
+    "sample",
+]
