@@ -148,7 +148,15 @@ class Loader:
         self._schedule.epoch = epoch
         if self._workers is None:
             self._workers = self._start_workers()
-        return iter(self._workers)
+        return self._from_workers(self._workers)
+
+    @staticmethod
+    def _from_workers(workers: DataLoader) -> Iterator[Batch]:
+        try:
+            yield from workers
+        except GraphKitError as error:
+            # A worker's error comes with its traceback as text; the last paragraph is the sentence.
+            raise type(error)(str(error).rstrip().rpartition("\n")[2].partition("Error: ")[2]) from error
 
     def _start_workers(self) -> DataLoader:
         options: dict[str, Any] = {"multiprocessing_context": self._start_method} if self._start_method else {}

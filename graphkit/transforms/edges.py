@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 
 @register("add-self-loops", kind="transform", title="A loop on every node")
+@dataclass
 class AddSelfLoops:
     r"""Give every node that has no self-loop one, behind the edges that are there.
 
@@ -37,8 +39,7 @@ class AddSelfLoops:
     [0, 1, 0]
     """
 
-    def __init__(self, fill: float = 1.0) -> None:
-        self.fill = fill
+    fill: float = 1.0
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the graph with self-loops."""
@@ -61,6 +62,7 @@ class AddSelfLoops:
 
 
 @register("remove-self-loops", kind="transform", title="No loops")
+@dataclass
 class RemoveSelfLoops:
     r"""Drop all self-loops.
 
@@ -85,6 +87,7 @@ class RemoveSelfLoops:
 
 
 @register("add-reverse-edges", kind="transform", title="Both directions of every edge")
+@dataclass
 class AddReverseEdges:
     r"""Store both directions of every edge, once each, with ``reverse_id``.
 
@@ -106,6 +109,7 @@ class AddReverseEdges:
 
 
 @register("compose", kind="transform", title="One after the other")
+@dataclass
 class Compose:
     """Apply transforms one after the other.
 
@@ -121,8 +125,7 @@ class Compose:
     4
     """
 
-    def __init__(self, transforms: Sequence[Callable[[dgl.DGLGraph], dgl.DGLGraph]]) -> None:
-        self.transforms = list(transforms)
+    transforms: Sequence[Callable[[dgl.DGLGraph], dgl.DGLGraph]]
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the graph after the last transform."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def _components(matrix: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 @register("laplacian-pe", kind="transform", title="Benchmarking Graph Neural Networks", arxiv="2003.00982")
+@dataclass
 class LaplacianPE:
     r"""Add the eigenvectors of the normalised Laplacian with the k smallest eigenvalues that are not zero.
 
@@ -95,11 +97,15 @@ class LaplacianPE:
     [0.707, 0.0, 0.707]
     """
 
-    def __init__(self, k: int, sign: str = "fixed", seed: int = 0, field: str = "lap_pe") -> None:
-        check_choice("sign", sign, ["fixed", "random"])
-        if k < 1:
-            raise GraphKitError(f"k is {k}; expected at least 1 eigenvector")
-        self.k, self.sign, self.seed, self.field = k, sign, seed, field
+    k: int
+    sign: str = "fixed"
+    seed: int = 0
+    field: str = "lap_pe"
+
+    def __post_init__(self) -> None:
+        check_choice("sign", self.sign, ["fixed", "random"])
+        if self.k < 1:
+            raise GraphKitError(f"k is {self.k}; expected at least 1 eigenvector")
 
     def __call__(self, graph: dgl.DGLGraph, generator: torch.Generator | None = None) -> dgl.DGLGraph:
         """Return the graph with its encoding, float32 ``[N, k]``; ``generator`` draws random signs."""
@@ -168,6 +174,7 @@ def _fix_sign(vectors: np.ndarray) -> np.ndarray:
     title="Graph Neural Networks with Learnable Structural and Positional Representations",
     arxiv="2110.07875",
 )
+@dataclass
 class RandomWalkSE:
     r"""Add the probability that a random walk from a node is back at it after 1 to k steps.
 
@@ -200,10 +207,13 @@ class RandomWalkSE:
     [[0.0, 0.5], [0.0, 1.0], [0.0, 0.5]]
     """
 
-    def __init__(self, steps: int, weight: str | None = None, field: str = "rw_se") -> None:
-        if steps < 1:
-            raise GraphKitError(f"steps is {steps}; expected at least 1")
-        self.steps, self.weight, self.field = steps, weight, field
+    steps: int
+    weight: str | None = None
+    field: str = "rw_se"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise GraphKitError(f"steps is {self.steps}; expected at least 1")
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the graph with its encoding, float32 ``[N, steps]``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 @register("normalize-features", kind="transform", title="Rows of absolute sum 1")
+@dataclass
 class NormalizeFeatures:
     r"""Divide each node's features by the sum of their absolute values; rows of zeros stay.
 
@@ -39,8 +41,7 @@ class NormalizeFeatures:
     [[0.25, 0.75], [0.0, 0.0]]
     """
 
-    def __init__(self, field: str = "feat") -> None:
-        self.field = field
+    field: str = "feat"
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the graph with normalised features."""
@@ -55,6 +56,7 @@ class NormalizeFeatures:
 
 
 @register("degree-features", kind="transform", title="Degrees as features")
+@dataclass
 class DegreeFeatures:
     r"""Add each node's degree, as a number or one-hot.
 
@@ -81,11 +83,14 @@ class DegreeFeatures:
     [[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
     """
 
-    def __init__(self, max_degree: int | None = None, direction: str = "in", field: str = "feat") -> None:
-        check_choice("direction", direction, ["in", "out"])
-        if max_degree is not None and max_degree < 0:
-            raise GraphKitError(f"max_degree is {max_degree}; expected 0 or more, or None for the number itself")
-        self.max_degree, self.direction, self.field = max_degree, direction, field
+    max_degree: int | None = None
+    direction: str = "in"
+    field: str = "feat"
+
+    def __post_init__(self) -> None:
+        check_choice("direction", self.direction, ["in", "out"])
+        if self.max_degree is not None and self.max_degree < 0:
+            raise GraphKitError(f"max_degree is {self.max_degree}; expected 0 or more, or None for the number itself")
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the graph with degree features."""
