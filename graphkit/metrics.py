@@ -101,7 +101,8 @@ def filtered_ranks(scores: Tensor, true: Tensor, known: Tensor | None = None, ti
 
     Examples
     --------
-    >>> filtered_ranks(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([1]), torch.tensor([[True, False, False]])).tolist()
+    >>> known = torch.tensor([[True, False, False]])
+    >>> filtered_ranks(torch.tensor([[3.0, 2.0, 1.0]]), torch.tensor([1]), known).tolist()
     [1.0]
     """
     _finite("scores", scores)

@@ -36,6 +36,18 @@ def check_batch(batch: Batch) -> None:
             check_finite(name, part)
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed torch's generators of the CPU and of ``device``; devices that are not in use stay asleep.
+
+    >>> seed_torch(0, torch.device("cpu"))
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+
+
 class Loop:
     """One phase: trains epoch by epoch and keeps the weights of the best one.
 
@@ -156,13 +168,13 @@ class Loop:
 
     def _train(self, rng: Rng) -> float:
         self.wrapped.train()
-        torch.manual_seed(rng.integer("begin"))
+        seed_torch(rng.integer("begin"), self.device)
         self.task.begin_epoch(self.model, self.epoch)
         losses, weights = [], []
         for index, batch in enumerate(self.task.batches("train", self.model, rng)):
             if not self.checked:
                 check_batch(batch)
-            torch.manual_seed(rng.integer(index, "model"))
+            seed_torch(rng.integer(index, "model"), self.device)
             self.at = f"epoch {self.epoch}, batch {index} of phase {self.phase.name!r}"
             losses.append(float(self.task.step(self.wrapped, place(batch, self.model), self.update)))
             weights.append(1 if batch.label is None else len(batch.label))
@@ -193,7 +205,7 @@ class Loop:
         scores: dict[str, float] = {}
         for split in self.settings.track:
             if self.task.size(split):
-                torch.manual_seed(rng.integer("evaluate", split))
+                seed_torch(rng.integer("evaluate", split), self.device)
                 found = evaluate(self.task, self.model, split, self.settings.precision)
                 scores |= {f"{split}/{name}": value for name, value in found.items()}
         return scores

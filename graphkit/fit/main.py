@@ -15,7 +15,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.random import key
 from graphkit.core.registry import find
 from graphkit.fit.folder import CHECKPOINT, Folder
-from graphkit.fit.loop import Loop, snapshot
+from graphkit.fit.loop import Loop, seed_torch, snapshot
 from graphkit.fit.loop import evaluate as score
 from graphkit.fit.phase import Phase, PhaseResult, TrainingError
 from graphkit.fit.progress import Progress
@@ -152,7 +152,7 @@ def assemble(
     if isinstance(model, str):
         from graphkit.models import build
 
-        torch.manual_seed(key(settings.seed, "init"))
+        seed_torch(key(settings.seed, "init"), torch.device("cpu"))
         return build(model, data, **arguments), chosen, settings
     if arguments:
         raise GraphKitError(f"a model that is built already takes no argument {next(iter(arguments))!r}")
@@ -310,7 +310,7 @@ class Training:
         metrics = {"train/loss": result.metrics["train/loss"]} if "train/loss" in result.metrics else {}
         for split in ("val", "test"):
             if self.task.size(split):
-                torch.manual_seed(key(self.settings.seed, "final", split))
+                seed_torch(key(self.settings.seed, "final", split), self.device)
                 found = score(self.task, self.model, split, self.settings.precision)
                 metrics |= {f"{split}/{name}": value for name, value in found.items()}
         run = Run(self.model, self.task.data, self.task, metrics, self.rows(), self.config, result.epoch)

@@ -23,7 +23,7 @@ PICKLES = ("x", "y", "tx", "ty", "allx", "ally", "graph")
     title="Revisiting Semi-Supervised Learning with Graph Embeddings",
     arxiv="1603.08861",
 )
-def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False) -> Raw:
+def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False, row_normalize: bool = True) -> Raw:
     """Read Cora, CiteSeer or PubMed in Planetoid's form.
 
     Rows of ``tx`` follow ``test.index``; ids of the test range that are absent there become isolated nodes with zero
@@ -36,6 +36,8 @@ def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False) 
         The public split validates on the nodes that follow the training nodes.
     geom_gcn : bool
         Read the ten splits of Geom-GCN too (``split="geom-gcn"`` sets it).
+    row_normalize : bool
+        Divide each node's features by their sum, as GCN and its successors do; False keeps the numbers of the files.
 
     Returns
     -------
@@ -59,6 +61,8 @@ def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False) 
     known, num_nodes = part["allx"].shape[0], int(test.max()) + 1
     feat = np.zeros((num_nodes, part["allx"].shape[1]), dtype=np.float32)
     feat[:known], feat[test] = part["allx"].toarray(), part["tx"].toarray()
+    if row_normalize:
+        feat /= np.maximum(np.abs(feat).sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
     label = np.full(num_nodes, -1, dtype=np.int64)
     label[:known], label[test] = _classes(part["ally"]), _classes(part["ty"])
 

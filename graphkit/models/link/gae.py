@@ -23,7 +23,7 @@ def _reported(method: str) -> list[Reported]:
     return [
         Reported(dataset, metric, value, protocol=PROTOCOL)
         for dataset, pair in rows.items()
-        for metric, value in zip(("roc_auc", "ap"), pair, strict=True)
+        for metric, value in zip(("auc", "ap"), pair, strict=True)
     ]
 
 
@@ -39,7 +39,7 @@ class _AutoEncoder(Encoder):
         make = GCNConv if encoder == "gcn" else nn.Linear
         self.first = make(in_feats, hidden)
         self.reads = nn.ModuleDict({name: make(hidden, out_feats) for name in reads})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def encode(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``layer(relu(first(X)))`` by the name of the layer, ``[N, out_feats]`` each."""
