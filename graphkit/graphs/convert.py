@@ -261,7 +261,7 @@ def _pyg_fields(data: Any, num_nodes: int, num_edges: int) -> tuple[dict[str, Te
         of_edge = name in _PYG_EDGE or name.startswith("edge") or name == "reverse_id"
         if of_edge and len(value) == num_edges:
             edges[_PYG_EDGE.get(name, name.removeprefix("edge_"))] = value
-        elif not of_edge and len(value) == num_nodes and (name != "y" or num_nodes != 1):
+        elif not of_edge and len(value) == num_nodes:
             nodes[_PYG_NODE.get(name, name)] = value
         elif len(value) == num_edges:
             edges[name] = value
