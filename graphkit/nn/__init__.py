@@ -1,5 +1,6 @@
 """Layers, pools and the base classes of encoders and models."""
 
+from graphkit.nn.dropout import Dropout
 from graphkit.nn.gat import GATConv, GATv2Conv
 from graphkit.nn.gcn import GCNConv, Propagation
 from graphkit.nn.gin import GINConv, GINEConv
@@ -18,6 +19,7 @@ __all__ = [
     "AttentionPool",
     "BatchNorm",
     "DAGNNConv",
+    "Dropout",
     "Encoder",
     "GATConv",
     "GATv2Conv",

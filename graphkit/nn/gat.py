@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkit import ops
 from graphkit.core.check import check_heads, check_rate
 from graphkit.core.registry import register
+from graphkit.nn.dropout import Dropout
 from graphkit.nn.layer import Layer, glorot
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class _Attention(Layer):
         self.num_heads, self.head_feats = num_heads, out_feats // num_heads if concat else out_feats
         self.attn_drop, self.concat, self.self_loops = attn_drop, concat, self_loops
         self.negative_slope = negative_slope
-        self.feat_drop = nn.Dropout(feat_drop)
+        self.feat_drop = Dropout(feat_drop)
         self.res_fc = nn.Linear(in_feats, out_feats, bias=False) if residual else None
 
     @property

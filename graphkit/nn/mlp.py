@@ -7,6 +7,7 @@ import itertools
 from torch import Tensor, nn
 
 from graphkit.core.check import check_choice, check_feat, check_rate
+from graphkit.nn.dropout import Dropout
 from graphkit.nn.norm import make_norm
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -77,7 +78,7 @@ class MLP(nn.Module):
         self.linears = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(widths))
         self.norms = nn.ModuleList(make_norm(norm, width) for width in widths[1:-1])
         self.activation = make_activation(activation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, feat: Tensor) -> Tensor:
         """Return ``[..., out_feats]`` for rows ``[..., in_feats]``."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from graphkit import ops
 from graphkit.core.check import check_rate
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import register
@@ -114,7 +114,7 @@ class APPNPConv(_Hops):
     def _drop(self, graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None) -> Tensor | None:
         if not (self.training and self.edge_drop):
             return edge_weight
-        kept = F.dropout(feat.new_ones(graph.num_edges()), self.edge_drop)
+        kept = ops.dropout(feat.new_ones(graph.num_edges()), self.edge_drop)
         return kept if edge_weight is None else kept * edge_weight
 
 

@@ -4,6 +4,7 @@ The graph is a ``DGLGraph``, a batched graph, a block, or one relation of a hete
 on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other devices run segmented PyTorch.
 """
 
+from graphkit.ops.dropout import dropout
 from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
 from graphkit.ops.message import edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
 from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
@@ -15,6 +16,7 @@ __all__ = [
     "attention",
     "attention_v2",
     "degrees",
+    "dropout",
     "dst_rows",
     "edge_reduce",
     "edge_softmax",

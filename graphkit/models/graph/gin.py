@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.registry import Reported, find, register
 from graphkit.core.spec import Spec
-from graphkit.nn import BatchNorm, Encoder, GINConv
+from graphkit.nn import BatchNorm, Dropout, Encoder, GINConv
 from graphkit.nn.layer import Layer
 
 PROTOCOL = "10-fold cross-validation, epoch chosen on the test folds' average"
@@ -74,7 +74,7 @@ class GIN(Encoder):
             self.make_layer(a, b, train_eps) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
         self.norms = nn.ModuleList(BatchNorm(hidden) for _ in self.convs)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.fc = nn.Linear(hidden, out_feats) if out_feats else None
 
     def make_layer(self, in_feats: int, out_feats: int, train_eps: bool) -> Layer:
@@ -126,7 +126,7 @@ class LayersHead(nn.Module):
         super().__init__()
         self.pools = nn.ModuleList(find("pool", readout).obj(width) for width in widths)
         self.linears = nn.ModuleList(nn.Linear(int(pool.out_feats), out_feats) for pool in self.pools)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, enc: Encoded, batch: Batch | None = None) -> Tensor:
         """Return ``[B, C]``."""

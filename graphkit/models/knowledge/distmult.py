@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from graphkit.core.batch import Batch
 from graphkit.core.registry import Reported, register
-from graphkit.nn import Encoder
+from graphkit.nn import Dropout, Encoder
 from graphkit.nn.model import output_rows
 
 
@@ -53,7 +53,7 @@ class DistMult(Encoder):
         super().__init__()
         self.in_feats, self.out_width = in_feats, out_feats
         self.fc = nn.Identity() if in_feats == out_feats else nn.Linear(in_feats, out_feats)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""

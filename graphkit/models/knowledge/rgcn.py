@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphkit import _dgl
+from graphkit import _dgl, ops
 from graphkit.core.batch import Batch, Hop
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import Reported, register
 from graphkit.core.spec import Spec
-from graphkit.nn import Encoder, RelGraphConv
+from graphkit.nn import Dropout, Encoder, RelGraphConv
 
 
 @register(
@@ -89,7 +89,7 @@ class RGCN(Encoder):
         self.convs = nn.ModuleList(
             RelGraphConv(a, b, relations, regularizer, bases, norm) for a, b in itertools.pairwise(widths)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @classmethod
     def spec_arguments(cls, spec: Spec) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class RGCN(Encoder):
         if etype is None:
             raise GraphKitError("rgcn reads the relation of each edge, but the batch has no fields['etype']")
         if self.training and self.edge_drop:
-            kept = F.dropout(feat.new_ones(graph.num_edges()), self.edge_drop)
+            kept = ops.dropout(feat.new_ones(graph.num_edges()), self.edge_drop)
             weight = kept if weight is None else kept * weight
         if not self.inverse:
             return Hop(graph, edge_feat, weight, etype)

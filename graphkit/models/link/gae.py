@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.check import check_choice
 from graphkit.core.registry import Reported, register
-from graphkit.nn import Encoder, GCNConv
+from graphkit.nn import Dropout, Encoder, GCNConv
 
 PROTOCOL = "85/5/10 random edges, both directions together, 10 runs"
 FIT = {"link": {"lr": 0.01, "weight_decay": 0.0, "epochs": 200}}

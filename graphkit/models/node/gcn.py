@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from graphkit.core.batch import Batch
 from graphkit.core.registry import Reported, register
-from graphkit.nn import Encoder, GCNConv
+from graphkit.nn import Dropout, Encoder, GCNConv
 
 PROTOCOL = "public split, 100 runs"
 
@@ -70,7 +70,7 @@ class GCN(Encoder):
         widths = [in_feats, *[hidden] * (num_layers - 1), hidden if concat else out_feats]
         self.convs = nn.ModuleList(GCNConv(a, b, norm, self_loops) for a, b in itertools.pairwise(widths))
         self.fc = nn.Linear(num_layers * hidden, out_feats) if concat else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""

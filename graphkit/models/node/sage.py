@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from graphkit.core.batch import Batch
 from graphkit.core.registry import Reported, register
-from graphkit.nn import Encoder, SAGEConv
+from graphkit.nn import Dropout, Encoder, SAGEConv
 
 
 @register(
@@ -59,7 +59,7 @@ class SAGE(Encoder):
         self.in_feats, self.out_width, self.num_layers, self.normalize = in_feats, out_feats, num_layers, normalize
         widths = [in_feats, *[hidden] * (num_layers - 1), out_feats]
         self.convs = nn.ModuleList(SAGEConv(a, b, aggregator) for a, b in itertools.pairwise(widths))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
