@@ -24,6 +24,7 @@ SKIPPED = ("README", "label_readme", ".DS_Store")
 
 
 def digest(data: bytes) -> str:
+    """Return the SHA-256 in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -49,6 +50,7 @@ def published(row: dict, name: str) -> list[dict]:
 
 
 def entry(data: Path, row: dict) -> dict:
+    """Make the card's entry of one row of the manifest."""
     path = data / row["family"] / row["dataset"] / row["file"]
     stored = path.read_bytes()
     if digest(stored) != row["sha256"]:
@@ -62,6 +64,7 @@ def entry(data: Path, row: dict) -> dict:
 
 
 def section(data: Path, rows: list[dict], card: dict) -> str:
+    """Return the ``files:`` section of a card."""
     mine = [r for r in rows if (r["family"], r["dataset"]) == (card["family"], card["dataset"])]
     mine = [r for r in mine if not any(skip in r["file"] for skip in SKIPPED)]
     if not mine:
@@ -74,6 +77,7 @@ def section(data: Path, rows: list[dict], card: dict) -> str:
 
 
 def main() -> None:
+    """Rewrite the cards' sections."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with MANIFEST-*.csv and the raw files")
     parser.add_argument("names", nargs="*", help="cards; all that have a family when none is given")

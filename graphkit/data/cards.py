@@ -82,6 +82,8 @@ class Card:
         Counts as the paper or the dataset's page prints them.
     splits : mapping of task to str
         Default split of each task.
+    split_options : mapping of split to mapping
+        Arguments that this dataset's publications give a protocol, such as a ratio.
     split_sizes : mapping of split to list of int
         Sizes of train, val and test of published splits.
     directed : bool
@@ -110,6 +112,7 @@ class Card:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     published: Mapping[str, Any] = field(default_factory=dict)
     splits: Mapping[str, str] = field(default_factory=dict)
+    split_options: Mapping[str, Any] = field(default_factory=dict)
     split_sizes: Mapping[str, Any] = field(default_factory=dict)
     directed: bool = False
     multi_edges: str = ""

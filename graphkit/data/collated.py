@@ -297,6 +297,6 @@ def _stack(tables: Sequence[Mapping[str, Tensor]], kind: str) -> Fields:
     for index, table in enumerate(tables):
         if set(table) != names:
             raise DataError(
-                f"graph {index} has the {kind} fields {sorted(table)}, but graph 0 has {sorted(names)}; expected the same"
+                f"graph {index} has the {kind} fields {sorted(table)}; expected those of graph 0, {sorted(names)}"
             )
     return {name: torch.cat([table[name] for table in tables]) for name in tables[0]}

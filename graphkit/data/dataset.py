@@ -73,7 +73,7 @@ class Dataset:
         checksums: Mapping[str, str] | None = None,
     ) -> None:
         if task not in card.tasks:
-            raise unknown(f"task of {card.name}", task, card.tasks)
+            raise unknown("task", task, card.tasks)
         self.card, self.task, self.name = card, task, card.name
         self.collated, self.names, self.report = raw.collated, raw.names, raw.report
         self.undirected, self.published = raw.undirected, raw.splits
@@ -83,6 +83,8 @@ class Dataset:
 
     def _divide(self, split: str | Mapping[str, Any] | None, seed: int, options: dict[str, Any]) -> None:
         split = self.card.split_for(self.task) if split is None else split
+        if isinstance(split, str):
+            options = {**self.card.split_options.get(split.lower(), {}), **options}
         done: Divided = divide(self, split, seed, options)
         self.split_name: str = split if isinstance(split, str) else "given"
         self.split_seed, self.split_options = int(seed), options

@@ -55,11 +55,11 @@ def divide(data: Dataset, split: str | Mapping[str, Any], seed: int, options: di
     parts = split
     if isinstance(split, str):
         if split.lower() not in protocols(data.task):
-            raise unknown(f"split for the task {data.task!r}", split, protocols(data.task))
+            raise unknown("split", split, protocols(data.task))
         protocol = find("split", split).obj
         for name in options:
             if name not in keywords(protocol):
-                raise unknown(f"option of the split {split!r}", name, keywords(protocol) or ["(none)"])
+                raise unknown("split option", name, keywords(protocol) or ["(none)"])
         parts = protocol(data, seed, **options)
     elif options:
         raise GraphKitError(f"a given split takes no options, but {', '.join(options)} came")

@@ -69,7 +69,7 @@ def load(
     found = card(name)
     task = task or found.tasks[0]
     if task not in found.tasks:
-        raise unknown(f"task of {found.name}", task, found.tasks)
+        raise unknown("task", task, found.tasks)
     split_options, reader_options = _route(found, split or found.split_for(task), options)
     files = CardFiles(found, verify)
     raw = read(found, files, {**found.options, **reader_options})
@@ -144,7 +144,7 @@ def from_files(
     )
     chosen = task or levels[0]
     if chosen not in levels:
-        raise unknown(f"task of the reader {reader!r}", chosen, levels)
+        raise unknown("task", chosen, levels)
     split_options, reader_options = _route(made, split or made.split_for(chosen), options)
     raw: Raw = _call(entry.obj, files, reader_options)
     if split is None and chosen == "node" and "public" in raw.splits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from graphkit.data.store import CardFiles, home, sha256, write_atomic
 from graphkit.data.unpickle import load_npz
 
 #: Change when the form of what is kept, or of what any reader makes, changes.
-VERSION = 1
+VERSION = 2
 PARTS = ("node_fields", "edge_fields", "graph_fields")
 
 
@@ -46,10 +47,8 @@ def read(card: Card, files: CardFiles, options: Mapping[str, Any]) -> Raw:
             pass  # a damaged copy is made again below
     raw = _call(entry.obj, files, options)
     if path is not None:
-        try:
+        with contextlib.suppress(DataError):
             write_atomic(path, pack(raw))
-        except DataError:
-            pass
     return raw
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.core.errors import DataError
+from graphkit.core.errors import DataError, unknown
 from graphkit.data.collated import Collated
 from graphkit.graphs.build import undirect
 
@@ -117,3 +117,40 @@ def one_hot(codes: Tensor, width: int) -> Tensor:
     [[0.0, 1.0], [1.0, 0.0]]
     """
     return torch.nn.functional.one_hot(codes, width).float()
+
+
+def stand_in_features(collated: Collated, features: str, widest: int = 512) -> None:
+    """Give nodes that have no features one-hot degrees, a constant, or none.
+
+    Parameters
+    ----------
+    collated : Collated
+        Gets ``node_fields["feat"]``, float32.
+    features : str
+        ``degree``, ``constant`` or ``none``.
+    widest : int
+        Above this degree a one-hot code would be too wide; the logarithm of 1 + degree takes its place.
+
+    Raises
+    ------
+    GraphKitError
+        If ``features`` is something else.
+
+    Examples
+    --------
+    >>> one = Collated.from_edges(torch.tensor([0, 1]), torch.tensor([1, 0]), torch.tensor([3]))
+    >>> stand_in_features(one, "degree")
+    >>> one.node_fields["feat"].tolist()
+    [[0.0, 1.0], [0.0, 1.0], [1.0, 0.0]]
+    """
+    if features not in ("degree", "constant", "none"):
+        raise unknown("features", features, ["degree", "constant", "none"])
+    if features == "constant":
+        collated.node_fields["feat"] = torch.ones(collated.num_nodes, 1)
+    if features == "degree":
+        shift = torch.repeat_interleave(collated.node_offsets[:-1], collated.edge_counts)
+        degree = torch.bincount(collated.dst + shift, minlength=collated.num_nodes)
+        width = int(degree.max()) + 1 if len(degree) else 1
+        collated.node_fields["feat"] = (
+            one_hot(degree, width) if width <= widest else torch.log1p(degree.float()).unsqueeze(1)
+        )

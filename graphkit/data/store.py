@@ -61,7 +61,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"the cache {home()} cannot be written ({error.strerror or error}); set GRAPHKIT_HOME to a folder of yours, "
+            f"the cache {home()} cannot be written ({error.strerror or error}); set GRAPHKIT_HOME to a folder that can, "
             "or GRAPHKIT_MIRROR to one that holds the raw files"
         ) from error
 
@@ -309,16 +309,20 @@ class CardFiles(Files):
         return home() / "raw" / self.card.family / self.card.dataset
 
     def names(self) -> list[str]:
+        """Return the names of the card's files, without optional ones that no source has."""
         return sorted(name for name, entry in self._entries.items() if not entry.optional or self.has(name))
 
     def has(self, name: str) -> bool:
+        """Say whether the card lists the file and, if it is optional, a source has it."""
         entry = self._entries.get(name)
         return entry is not None and (not entry.optional or self._content(entry) is not None)
 
     def label(self, name: str) -> str:
+        """Return what to call the file in an error."""
         return f"{self.place}/{name}"
 
     def read(self, name: str) -> bytes:
+        """Return the checked, unpacked bytes of a file."""
         entry = self._entries.get(name)
         content = None if entry is None else self._content(entry)
         if content is None:

@@ -11,9 +11,9 @@ from graphkit.core.errors import DataError
 
 
 def lines(data: bytes) -> list[tuple[int, str]]:
-    """Return the lines that are not blank, each with its number from 1; CRLF and CR LF LF are fine.
+    r"""Return the lines that are not blank, each with its number from 1; CRLF and CR LF LF are fine.
 
-    >>> lines(b"a\\r\\n\\r\\nb")
+    >>> lines(b"a\r\n\r\nb")
     [(1, 'a'), (3, 'b')]
     """
     text = data.decode("utf-8", errors="replace").replace("\r\n", "\n")
@@ -57,7 +57,7 @@ def _complain(data: bytes, label: str, delimiter: str, columns: int | None, kind
 
 
 def numbers(data: bytes, label: str, columns: int | None = None, delimiter: str = ",") -> np.ndarray:
-    """Read a table of finite numbers without a header.
+    r"""Read a table of finite numbers without a header.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def numbers(data: bytes, label: str, columns: int | None = None, delimiter: str 
 
     Examples
     --------
-    >>> numbers(b"1.5, 2\\n3, 4\\n", "a.txt").tolist()
+    >>> numbers(b"1.5, 2\n3, 4\n", "a.txt").tolist()
     [[1.5, 2.0], [3.0, 4.0]]
     """
     values = _parse(data, delimiter, columns)
@@ -90,9 +90,9 @@ def numbers(data: bytes, label: str, columns: int | None = None, delimiter: str 
 
 
 def integers(data: bytes, label: str, columns: int | None = None, delimiter: str = ",") -> np.ndarray:
-    """Read a table of whole numbers without a header, int64 ``[lines, columns]``; see :func:`numbers`.
+    r"""Read a table of whole numbers without a header, int64 ``[lines, columns]``; see :func:`numbers`.
 
-    >>> integers(b"3, 1\\n", "a.txt").tolist()
+    >>> integers(b"3, 1\n", "a.txt").tolist()
     [[3, 1]]
     """
     values = _parse(data, delimiter, columns)
@@ -102,14 +102,14 @@ def integers(data: bytes, label: str, columns: int | None = None, delimiter: str
 
 
 def frame(data: bytes, label: str, needed: Sequence[str]):
-    """Read a CSV with a header as a pandas table of text, blank lines skipped.
+    r"""Read a CSV with a header as a pandas table of text, blank lines skipped.
 
     Raises
     ------
     DataError
         If a needed column is missing or a row is ragged.
 
-    >>> frame(b"smiles,y\\r\\nCC,\\r\\n", "a.csv", ["smiles"]).shape
+    >>> frame(b"smiles,y\r\nCC,\r\n", "a.csv", ["smiles"]).shape
     (1, 2)
     """
     import pandas

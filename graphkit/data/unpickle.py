@@ -19,8 +19,8 @@ _SPARSE = tuple(
 
 #: Everything that a pickle may name, by module. numpy's and scipy's old module paths lead to today's.
 ALLOWED: dict[str, tuple[str, ...]] = {
-    "builtins": _CONTAINERS + ("bytearray", "slice", "range"),
-    "__builtin__": _CONTAINERS + ("unicode", "long", "bytearray", "slice", "xrange"),
+    "builtins": (*_CONTAINERS, "bytearray", "slice", "range"),
+    "__builtin__": (*_CONTAINERS, "unicode", "long", "bytearray", "slice", "xrange"),
     "collections": ("OrderedDict", "defaultdict", "deque", "Counter"),
     "copyreg": ("_reconstructor",),
     "copy_reg": ("_reconstructor",),

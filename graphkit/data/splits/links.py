@@ -160,7 +160,7 @@ def random_link(
     num_val, num_test = round(len(links) * val_ratio), round(len(links) * test_ratio)
     if num_test < 1 or (val_ratio and num_val < 1) or len(links) - num_val - num_test < 1:
         raise GraphKitError(
-            f"{data.name} has {len(links)} links, too few for {val_ratio:.0%} validation and {test_ratio:.0%} test links"
+            f"{data.name} has {len(links)} links, too few for shares of {val_ratio:.0%} and {test_ratio:.0%} to hold out"
         )
     order = rng.permutation(links)
     negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)
@@ -177,7 +177,7 @@ def _pairs(codes: np.ndarray, num_nodes: int) -> Pairs:
 
 
 def message_mask(data: Dataset, parts: dict[str, LinkSplit]) -> Tensor:
-    """Say of each edge whether it may carry messages: not a validation or test link in either direction, bool ``[E]``."""
+    """Say of each edge whether it may carry messages, being no held-out link in either direction, bool ``[E]``."""
     full = data.collated
     codes = pair_codes(full.src.numpy(), full.dst.numpy(), full.num_nodes, data.undirected)
     held = [pair_codes(p.pos.src.numpy(), p.pos.dst.numpy(), full.num_nodes, data.undirected) for p in held_out(parts)]

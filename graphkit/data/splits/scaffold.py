@@ -26,7 +26,7 @@ def scaffold(data: Dataset, seed: int = 0, *, ratio: Sequence[float] = (0.8, 0.1
     Parameters
     ----------
     data : Dataset
-        With ``names["smiles"]``.
+        With ``names["smiles"]`` (or ``names["scaffold"]``, computed before).
     seed : int
         Not used: there is nothing to draw.
     ratio : three floats
@@ -39,10 +39,10 @@ def scaffold(data: Dataset, seed: int = 0, *, ratio: Sequence[float] = (0.8, 0.1
         If RDKit is not installed.
     """
     share = _shares(ratio)
-    smiles = data.names.get("smiles")
-    if smiles is None:
+    groups, smiles = data.names.get("scaffold"), data.names.get("smiles")
+    if groups is None and smiles is None:
         raise GraphKitError(f"the split 'scaffold' needs SMILES, which {data.name} does not have")
-    parts = group_cut([_scaffold(text) for text in smiles], share)
+    parts = group_cut(groups or [_scaffold(text) for text in smiles or ()], share)
     return dict(zip(PARTS, (torch.from_numpy(part) for part in parts), strict=True))
 
 
