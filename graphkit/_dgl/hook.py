@@ -126,13 +126,13 @@ class _Finder:
         if not self.active:
             return None
         if fullname in ("dgl.graphbolt", "dgl.sparse"):
-            return importlib.machinery.ModuleSpec(fullname, _StandInLoader(), is_package=True)
+            return importlib.machinery.ModuleSpec(fullname, _StandInLoader(), is_package=True)  # type: ignore[arg-type]
         if fullname.startswith(("dgl.graphbolt.", "dgl.sparse.")):
             _, package, rest = fullname.split(".", 2)
             _refuse(StandInImportError, package, rest)
         gone = self.importing and fullname.startswith("setuptools.extern")
         if gone and importlib.machinery.PathFinder.find_spec(fullname, path) is None:
-            return importlib.machinery.ModuleSpec(fullname, _AliasLoader(), is_package=True)
+            return importlib.machinery.ModuleSpec(fullname, _AliasLoader(), is_package=True)  # type: ignore[arg-type]
         return None
 
     def _find_dgl(self, path: Any) -> importlib.machinery.ModuleSpec | None:

@@ -34,7 +34,7 @@ def _wrap_once(module: Any, name: str, wrap: Callable[[Callable], Callable]) -> 
     inner = getattr(module, name)
     if not hasattr(inner, "_graphkit_mend"):
         inner = functools.wraps(inner)(wrap(inner))
-        inner._graphkit_mend = True
+        inner._graphkit_mend = True  # type: ignore[attr-defined]
         setattr(module, name, inner)
     return inner
 
@@ -115,6 +115,6 @@ class _OldWhere:
 
 def _find_a_node_by_value() -> None:
     """Let DGL's SubgraphX (loaded with ``dgl.nn``) find a node's place in its random order."""
-    module = sys.modules.get("dgl.nn.pytorch.explain.subgraphx")
+    module: Any = sys.modules.get("dgl.nn.pytorch.explain.subgraphx")
     if module is not None and not isinstance(module.np, _OldWhere):
         module.np = _OldWhere()
