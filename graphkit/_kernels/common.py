@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -83,23 +82,48 @@ def cuts(indptr: np.ndarray, parts: int) -> np.ndarray:
     return np.concatenate([[0], inner, [rows]])
 
 
+def by_thread(threads: int, indptr: np.ndarray, part: Callable[[int, int, int], None]) -> None:
+    """Call ``part(low, high, i)`` for ranges ``0 <= i < threads`` that cover all rows, each on a thread of its own.
+
+    Parameters
+    ----------
+    threads : int
+        With 1 it is called right here.
+    indptr : ndarray
+        int64 ``[rows + 1]``.
+    part : callable
+        Runs kernels, which release the GIL.
+
+    Examples
+    --------
+    >>> by_thread(1, np.array([0, 3, 4]), lambda low, high, i: print(low, high, i))
+    0 2 0
+    """
+    rows = len(indptr) - 1
+    if threads <= 1 or rows < 2:
+        part(0, rows, 0)
+        return
+    bounds = cuts(indptr, threads)
+    jobs = [_threads(threads).submit(part, bounds[i], bounds[i + 1], i) for i in range(threads)]
+    for job in jobs:
+        job.result()
+
+
 def over_rows(function: Callable, threads: int, indptr: np.ndarray, *args: Any) -> None:
     """Call ``function(low, high, indptr, *args)`` for row ranges that cover all rows, on ``threads`` threads.
 
     Parameters
     ----------
     function : compiled kernel
-        Releases the GIL and writes only what belongs to its rows.
+        Writes only what belongs to its rows.
     threads : int
         With 1 it is called right here.
     indptr : ndarray
         int64 ``[rows + 1]``.
+
+    Examples
+    --------
+    >>> over_rows(lambda low, high, indptr: print(low, high), 1, np.array([0, 3, 4]))
+    0 2
     """
-    rows = len(indptr) - 1
-    if threads <= 1 or rows < 2:
-        function(0, rows, indptr, *args)
-        return
-    bounds = cuts(indptr, threads)
-    jobs = [_threads(threads).submit(function, low, high, indptr, *args) for low, high in itertools.pairwise(bounds)]
-    for job in jobs:
-        job.result()
+    by_thread(threads, indptr, lambda low, high, _: function(low, high, indptr, *args))

@@ -12,8 +12,8 @@ from torch.autograd import Function
 from torch.nn.functional import leaky_relu
 
 from graphkit._kernels import attention, attention_v2
-from graphkit._kernels.common import cuts, over_rows
-from graphkit.ops._linear import GroupGather, GroupSum, NeighbourSum, array, threads_for
+from graphkit._kernels.common import by_thread, over_rows
+from graphkit.ops._linear import GroupGather, NeighbourSum, array, threads_for
 from graphkit.ops._relation import Relation
 from graphkit.ops._stats import GroupSoftmax
 
@@ -78,7 +78,7 @@ class GatAttention(Function):
         log_total = torch.empty(rel.num_to, heads, dtype=x.dtype)
         over_rows(
             attention.gat_forward, threads_for(rel.num_edges * x.shape[1]), *rel.compressed(), array(x), array(s),
-            array(t), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1), slope, rel.longest(), out.numpy(),
+            array(t), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1), slope,  out.numpy(),
             log_total.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(x, s, t, r, factor, out, log_total)
@@ -92,17 +92,25 @@ class GatAttention(Function):
         x, s, t, r, factor, out, log_total = ctx.saved_tensors
         heads = s.shape[1]
         dots = (out * grad).view(rel.num_to, heads, -1).sum(-1)
-        packed = torch.stack([t, log_total, dots], 1)
+        packed = torch.cat([t, log_total, dots], 1)
         d_x, d_s = x.new_empty(x.shape), s.new_empty(s.shape)
-        d_score = x.new_empty(rel.num_edges, heads)
+        d_score = x.new_empty(rel.num_edges if ctx.needs_input_grad[5] else 0, heads)
         d_factor = x.new_empty(rel.num_edges if ctx.needs_input_grad[6] else 0, heads)
-        over_rows(
-            attention.gat_backward, threads_for(2 * rel.num_edges * x.shape[1]), *rel.flip().compressed(), array(x),
-            array(s), array(packed), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1), ctx.slope, array(grad),
-            d_x.numpy(), d_s.numpy(), d_score.numpy(), d_factor.numpy(),
+        threads = threads_for(2 * rel.num_edges * x.shape[1])
+        d_t = x.new_zeros(threads, t.numel())
+        indptr, index, edge = rel.flip().compressed()
+        read = (
+            index, edge, array(x), array(s), array(packed), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1),
+            ctx.slope, array(grad), d_x.numpy(), d_s.numpy(),
         )  # fmt: skip
-        d_t = GroupSum.apply(rel.groups(), d_score)
-        return None, None, d_x, d_s, d_t, d_score if r is not None else None, _factor_grad(d_factor, factor)
+        written = (d_score.numpy(), d_factor.numpy())
+
+        def part(low: int, high: int, i: int) -> None:
+            attention.gat_backward(low, high, indptr, *read, d_t[i].numpy(), *written)
+
+        by_thread(threads, indptr, part)
+        d_r = d_score if len(d_score) else None
+        return None, None, d_x, d_s, d_t.sum(0).view(t.shape), d_r, _factor_grad(d_factor, factor)
 
 
 def _factor_grad(d_factor: Tensor, factor: Tensor | None) -> Tensor | None:
@@ -128,7 +136,7 @@ class Gatv2Attention(Function):
         log_total = torch.empty(rel.num_to, attn.shape[0], dtype=x.dtype)
         over_rows(
             attention_v2.gatv2_forward, threads_for(2 * rel.num_edges * x.shape[1]), *rel.compressed(), array(x),
-            array(y), array(attn), _or_empty(r, x, 0, x.shape[1]), _or_empty(factor, x, 0, 1), slope, rel.longest(),
+            array(y), array(attn), _or_empty(r, x, 0, x.shape[1]), _or_empty(factor, x, 0, 1), slope,
             out.numpy(), log_total.numpy(),
         )  # fmt: skip
         ctx.save_for_backward(x, y, attn, r, factor, out, log_total)
@@ -148,21 +156,17 @@ class Gatv2Attention(Function):
         indptr, index, edge = rel.flip().compressed()
         threads = threads_for(4 * rel.num_edges * x.shape[1])
         # Destinations are shared between threads: each adds into its own copy.
-        d_y, d_attn = x.new_zeros(threads, *y.shape), x.new_zeros(threads, attn.numel())
+        d_y, d_attn = x.new_zeros(threads, y.numel()), x.new_zeros(threads, attn.numel())
         read = (
-            indptr, index, edge, array(x), array(y), array(attn), _or_empty(r, x, 0, x.shape[1]),
-            _or_empty(factor, x, 0, 1), ctx.slope, array(log_total), array(dots), array(grad), d_x.numpy(),
+            index, edge, array(x), array(y), array(attn), _or_empty(r, x, 0, x.shape[1]), _or_empty(factor, x, 0, 1),
+            ctx.slope, array(torch.stack([log_total, dots], 1)), array(grad), d_x.numpy(),
         )  # fmt: skip
-        bounds = cuts(indptr, threads)
+        written = (d_hidden.numpy(), d_factor.numpy())
 
-        def part(thread: int, stop: int, *_: Any) -> None:
-            for i in range(thread, stop):
-                attention_v2.gatv2_backward(
-                    bounds[i], bounds[i + 1], *read, d_y[i].numpy(), d_attn[i].numpy(), d_hidden.numpy(),
-                    d_factor.numpy(),
-                )  # fmt: skip
+        def part(low: int, high: int, i: int) -> None:
+            attention_v2.gatv2_backward(low, high, indptr, *read, d_y[i].numpy(), d_attn[i].numpy(), *written)
 
-        over_rows(part, threads, np.arange(threads + 1))
+        by_thread(threads, indptr, part)
         d_r = d_hidden if len(d_hidden) else None
         d_attn = d_attn.sum(0).view(attn.shape)
-        return None, None, d_x, d_y.sum(0), d_attn, d_r, _factor_grad(d_factor, factor)
+        return None, None, d_x, d_y.sum(0).view(y.shape), d_attn, d_r, _factor_grad(d_factor, factor)

@@ -87,12 +87,6 @@ class Relation:
         indptr, _, edge = self.compressed()
         return Groups(indptr, edge, self._structure.src if self._backwards else self._structure.dst)
 
-    def longest(self) -> int:
-        """The most edges that any receiver has."""
-        name = "longest_csr" if self._backwards else "longest_csc"
-        indptr = self.compressed()[0]
-        return self._structure.cached(name, lambda _: int(np.diff(indptr).max(initial=0)))
-
 
 def relation(graph: dgl.DGLGraph) -> Relation:
     """The relation of a graph, batched graph, block, or slice of a heterograph."""
