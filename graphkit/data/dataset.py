@@ -79,6 +79,7 @@ class Dataset:
         self.undirected, self.published = raw.undirected, raw.splits
         self.checksums = dict(checksums or {})
         self._transforms: tuple[Callable, ...] = ()
+        self.transform_names: tuple[str, ...] = ()
         self._divide(split, seed, dict(split_options or {}))
 
     def _divide(self, split: str | Mapping[str, Any] | None, seed: int, options: dict[str, Any]) -> None:

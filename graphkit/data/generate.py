@@ -70,7 +70,8 @@ def read_ba_shapes(
     base, m : int
         Nodes of the base, and edges that each new one brings.
     houses : int
-        Each of 5 nodes and 6 edges, tied by one edge to a node of the base.
+        Each of 5 nodes and 6 edges, its first node (a shoulder) tied by one edge to a node of the base, as in the
+        authors' generator.
     extra : float
         Random extra edges, as a share of the others.
     width : int
@@ -90,7 +91,7 @@ def read_ba_shapes(
     num_nodes = base + 5 * houses
     first = base + 5 * np.arange(houses)
     motif = (first[:, None, None] + HOUSE).reshape(-1, 2)
-    ties = np.stack([rng.choice(base, houses, replace=houses > base), first + rng.integers(5, size=houses)], axis=1)
+    ties = np.stack([rng.choice(base, houses, replace=houses > base), first], axis=1)
     edges = np.concatenate([motif, barabasi_albert(base, m, rng), ties])
     edges = np.concatenate([edges, _extra_edges(edges, num_nodes, round(extra * len(edges)), rng)])
     in_motif = np.arange(len(edges)) < len(motif)

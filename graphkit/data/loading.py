@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphkit.core.errors import DataError, GraphKitError, unknown
@@ -21,6 +21,7 @@ def load(
     seed: int = 0,
     task: str | None = None,
     *,
+    transform: str | Sequence[str] = (),
     verify: bool = True,
     **options: Any,
 ) -> Dataset:
@@ -40,6 +41,8 @@ def load(
         Of the split.
     task : str, optional
         ``node``, ``link``, ``graph`` or ``triple``; by default the first of the card.
+    transform : str or sequence of str
+        Registered transforms to apply, such as ``normalize-features``; a run that is loaded applies them again.
     verify : bool
         False accepts files without a checksum and records the SHA-256 that they turn out to have.
     options
@@ -76,7 +79,12 @@ def load(
     if files.unverified:
         raw.report["unverified"] = dict(files.unverified)
     checksums = files.checksums or {entry.name: entry.sha256 for entry in found.files if entry.sha256}
-    return Dataset(raw, found, task, split, seed, split_options, checksums)
+    data = Dataset(raw, found, task, split, seed, split_options, checksums)
+    names = (transform,) if isinstance(transform, str) else tuple(transform)
+    for step in names:
+        data = data.transform(find("transform", step).obj())
+    data.transform_names = names
+    return data
 
 
 def _route(found: Card, split: Any, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -61,8 +61,8 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"the cache {home()} cannot be written ({error.strerror or error}); set GRAPHKIT_HOME to a folder that can, "
-            "or GRAPHKIT_MIRROR to one that holds the raw files"
+            f"the cache {home()} cannot be written ({error.strerror or error}); set GRAPHKIT_HOME to a folder "
+            "that can, or GRAPHKIT_MIRROR to one that holds the raw files"
         ) from error
 
 
@@ -79,6 +79,7 @@ def write_atomic(path: Path, data: bytes) -> Path:
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(data)
+            os.chmod(name, 0o644)  # mkstemp's file is its owner's alone, but a cache may be shared
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -333,6 +334,8 @@ class CardFiles(Files):
     def _content(self, entry: FileEntry) -> bytes | None:
         if entry.name not in self._contents:
             self._require_checksum(entry)
+            if self._known_absent(entry):
+                return None
             content = self._from_cache(entry)
             if content is None:
                 content = self._from_mirror_folder(entry)
@@ -343,6 +346,15 @@ class CardFiles(Files):
                         content = self._from_urls(entry)
             self._contents[entry.name] = content
         return self._contents[entry.name]
+
+    def _known_absent(self, entry: FileEntry) -> bool:
+        """Say whether an optional file is known to be no part of the dataset, so that nobody asks the network again."""
+        if not entry.optional or (self.cached / entry.name).is_file():
+            return False
+        beside = Path(mirror()).expanduser() / self.place if mirror() and not _is_url(mirror()) else None
+        if beside is not None and beside.is_dir():
+            return not any(source.mirror and (beside / source.mirror).is_file() for source in entry.sources)
+        return (self.cached / f"{entry.name}.absent").is_file()
 
     def _require_checksum(self, entry: FileEntry) -> None:
         if self.verify and not entry.sha256 and not any(s.sha256 or s.content_sha256 for s in entry.sources):
@@ -401,15 +413,15 @@ class CardFiles(Files):
         failures: list[GraphKitError] = []
         for url, source in self._urls(entry):
             try:
-                if url not in self._archives:
-                    data = download(url, home() / "downloads")
-                    if source.member:  # the archive serves the dataset's other files too
-                        self._archives[url] = data
-                content = self._accept(self._archives.get(url, b"") or data, entry, source, url)
+                data = self._archives.get(url) or download(url, home() / "downloads")
+                if source.member:  # the archive serves the dataset's other files too
+                    self._archives[url] = data
+                content = self._accept(data, entry, source, url)
             except DataError as error:
                 failures.append(error)
                 continue
             if content is None:
+                write_atomic(self.cached / f"{entry.name}.absent", b"")
                 return None
             write_atomic(self.cached / entry.name, content)
             if entry.name in self.unverified:

@@ -35,7 +35,8 @@ def read_moleculenet(
     -------
     Raw
         Atoms and bonds with the features of ``graphkit.graphs.molecule``; ``label`` float32 ``[B, T]``, NaN missing;
-        ``names["smiles"]``, ``names["scaffold"]``, ``names["target"]``; ``report["skipped"]`` lists (row, SMILES), rows counted from 0.
+        ``names["smiles"]``, ``names["scaffold"]``, ``names["target"]``; ``report["skipped"]`` lists (row, SMILES),
+        rows counted from 0.
 
     Raises
     ------

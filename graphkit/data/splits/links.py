@@ -160,7 +160,7 @@ def random_link(
     num_val, num_test = round(len(links) * val_ratio), round(len(links) * test_ratio)
     if num_test < 1 or (val_ratio and num_val < 1) or len(links) - num_val - num_test < 1:
         raise GraphKitError(
-            f"{data.name} has {len(links)} links, too few for shares of {val_ratio:.0%} and {test_ratio:.0%} to hold out"
+            f"{data.name} has {len(links)} links, too few to hold out {val_ratio:.0%} and {test_ratio:.0%}"
         )
     order = rng.permutation(links)
     negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)

@@ -213,21 +213,64 @@ def hold_out(data: Dataset, train: Tensor, share: float, seed: int, *keys: objec
     return train[torch.from_numpy(order[size:])], train[torch.from_numpy(order[:size])]
 
 
+def same_graphs(data: Dataset, other: Dataset | str) -> dict[str, Any]:
+    """Return what was published with ``other`` if its graphs are those of ``data`` in the same order.
+
+    Raises
+    ------
+    GraphKitError
+        Naming the first graph whose size or label differs.
+    """
+    if isinstance(other, str):
+        from graphkit.data.loading import load
+
+        other = load(other)
+    here, there = data.collated.node_counts, other.collated.node_counts
+    story = f"the folds of {other.name} refer to other graphs than {data.name}"
+    if len(here) != len(there):
+        raise GraphKitError(f"{story}: {len(there)} there, {len(here)} here")
+    wrong = (here != there).nonzero()[:1, 0]
+    if len(wrong):
+        g = int(wrong[0])
+        raise GraphKitError(f"{story}: graph {g} has {int(there[g])} nodes there, {int(here[g])} here")
+    if data.labels is None or other.labels is None or data.labels.is_floating_point():
+        raise GraphKitError(f"{story}, or nobody can tell: class labels are missing")
+    both = torch.stack([data.labels, other.labels], dim=1)
+    if len(both.unique(dim=0)) != max(len(data.labels.unique()), len(other.labels.unique())):
+        raise GraphKitError(f"{story}: sizes agree but labels do not correspond")
+    return other.published
+
+
 @register("folds", kind="split", level="node graph")
-def folds(data: Dataset, seed: int = 0, *, fold: int = 0, val_ratio: float = 0.1) -> Parts:
+def folds(
+    data: Dataset, seed: int = 0, *, fold: int = 0, val_ratio: float = 0.1, of: Dataset | str | None = None
+) -> Parts:
     """Take one of the published folds; ``val_ratio`` of its training part, stratified, becomes validation.
 
     Folds that come with a validation part keep it. ``val_ratio=0`` leaves validation empty: the published protocol of
     GIN, which reads the test fold at every epoch.
 
+    Parameters
+    ----------
+    data : Dataset
+    seed : int
+        Draws the validation part.
+    fold : int
+        From 0.
+    val_ratio : float
+    of : Dataset or str, optional
+        Another edition of the same graphs, whose folds to use; refused unless graph by graph sizes are equal and
+        labels correspond.
+
     Raises
     ------
     GraphKitError
-        If no folds were published, or there is no such fold.
+        If no folds were published, there is no such fold, or ``of`` holds other graphs.
     """
-    if "folds" not in data.published:
+    published = data.published if of is None else same_graphs(data, of)
+    if "folds" not in published:
         raise GraphKitError(f"{data.name} has no published folds; use 'stratified10' or 'random'")
-    parts = dict(take_fold(data, data.published["folds"], fold, "published folds"))
+    parts = dict(take_fold(data, published["folds"], fold, "published folds"))
     if "val" not in parts:
         parts["train"], parts["val"] = hold_out(data, parts["train"], val_ratio, seed, "folds", fold)
     return parts
