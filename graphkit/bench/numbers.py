@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 
 #: Metrics that lie between 0 and 1 and that papers print in percent.
-FRACTIONS = {"accuracy", "auc", "ap", "mrr", "f1", "macro_f1", "micro_f1", "precision", "recall"}
+FRACTIONS = {
+    "accuracy",
+    "auc",
+    "roc_auc",
+    "edge auc",
+    "model_accuracy",
+    "ap",
+    "mrr",
+    "f1",
+    "macro_f1",
+    "micro_f1",
+    "precision",
+    "recall",
+}
 
 
 def metric_name(name: str) -> str:

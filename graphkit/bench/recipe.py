@@ -29,6 +29,8 @@ class Recipe:
         Names of metrics as a run gives them, the first one judged by ``bench check``.
     split : str, optional
         The card's split for the task if None.
+    transform : tuple of str
+        Registered transforms that are applied to the graphs.
     data, arguments, fit, options : mapping
         Options of ``load``, arguments of the system, arguments of ``fit``, options of the protocol.
     seeds : tuple of int
@@ -58,6 +60,7 @@ class Recipe:
     protocol: str
     metrics: tuple[str, ...]
     split: str | None = None
+    transform: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     fit: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +80,7 @@ class Recipe:
 
     def digest(self) -> str:
         """Return a hash of everything that decides a number; results of another digest are not mixed in."""
-        decides = ("system", "dataset", "task", "protocol", "split", "data", "arguments", "fit", "options")
+        decides = ("system", "dataset", "task", "protocol", "split", "transform", "data", "arguments", "fit", "options")
         text = json.dumps({name: getattr(self, name) for name in decides}, sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -140,7 +143,7 @@ def load_recipe(path: Path) -> Recipe:
     for key in needed:
         if key not in values:
             raise DataError(f"{path} lacks the key {key!r}")
-    for key in ("metrics", "seeds"):
+    for key in ("metrics", "seeds", "transform"):
         if key in values:
             values[key] = tuple(values[key])
     return Recipe(path.stem, **values)

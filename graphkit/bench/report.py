@@ -88,8 +88,18 @@ def render(found: list[dict[str, Any]]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def write_report(folder: Path | None = None) -> Path:
-    """Write RESULTS.md beside the results and return its path."""
-    path = home(folder) / "RESULTS.md"
-    path.write_text(render(rows(folder)), encoding="utf-8")
-    return path
+def write_report(folder: Path | None = None) -> list[Path]:
+    """Write RESULTS.md beside the results, and the tables of the README beside that folder; return their paths."""
+    from graphkit.bench.readme import refresh
+
+    place = home(folder)
+    written = [place / "RESULTS.md"]
+    written[0].write_text(render(rows(folder)), encoding="utf-8")
+    readme = place.resolve().parent / "README.md"
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        fresh = refresh(text, folder)
+        if fresh != text:
+            readme.write_text(fresh, encoding="utf-8")
+        written.append(readme)
+    return written

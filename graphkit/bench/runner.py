@@ -54,7 +54,7 @@ def run_recipe(recipe: Recipe, folder: Path | None = None, seeds: Sequence[int] 
 
 
 def _spawn(recipe: Path, target: Path, seeds: Sequence[int]) -> None:
-    words = [sys.executable, "-m", "graphkit.bench.runner", str(recipe), str(target), ",".join(map(str, seeds))]
+    words = [sys.executable, "-m", "graphkit.bench.worker", str(recipe), str(target), ",".join(map(str, seeds))]
     code = subprocess.run(words, stdout=sys.stderr).returncode
     if code:
         raise GraphKitError(f"the recipe {recipe.stem} stopped with exit code {code}; its reason is printed above")
@@ -147,17 +147,3 @@ def check(chosen: Sequence[Recipe], folder: Path | None = None) -> list[Drift]:
             again = ledger.read_json(target)["seeds"][0]["metrics"][metric]
         found.append(Drift(recipe.name, metric, seed, first["metrics"][metric], again, float(recipe.drift or 0.0)))
     return found
-
-
-def _main() -> int:
-    recipe, target, seeds = sys.argv[1:4]
-    try:
-        measure(Path(recipe), Path(target), [int(seed) for seed in seeds.split(",")])
-    except GraphKitError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

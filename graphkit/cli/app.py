@@ -172,6 +172,9 @@ def train(
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Whole graph at once if left out.")] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of training.")] = 0,
+    transform: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Such as normalize-features or laplacian-pe; repeatable.")
+    ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
@@ -187,7 +190,10 @@ def train(
     from graphkit.cli.train import Request, main
 
     fit = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "patience": patience, "batch_size": batch_size}
-    main(Request(dataset, model, task, split, seed, fit, device, set_ or [], data or [], out, resume), as_json)
+    main(
+        Request(dataset, model, task, split, seed, fit, device, set_ or [], data or [], transform or [], out, resume),
+        as_json,
+    )
 
 
 @_command(
@@ -227,6 +233,9 @@ def explain(
     node: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Node id.")] = None,
     pair: Annotated[str | None, typer.Option(metavar="U,V", help="Two node ids: 3,44.")] = None,
     graph: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Graph id.")] = None,
+    relation: Annotated[
+        int | None, typer.Option(min=0, metavar="ID", help="Relation of the pair, for triples.")
+    ] = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, saliency, ...")
     ] = "gnnexplainer",
@@ -241,7 +250,7 @@ def explain(
     """Ask a trained run why it answers as it does; writes a page (HTML) and a picture (PNG)."""
     from graphkit.cli.explain import Question, main
 
-    main(run, Question(node, pair, graph, method, top, seed, set_ or [], out), as_json)
+    main(run, Question(node, pair, graph, relation, method, top, seed, set_ or [], out), as_json)
 
 
 @_command(
@@ -293,7 +302,7 @@ def bench_run(
     "graphkit bench report --json",
 )
 def bench_report(folder: Folder = None, as_json: Json = False) -> None:
-    """Write RESULTS.md: every measured number beside the paper's, with protocol and source."""
+    """Write RESULTS.md, every measured number beside the paper's, and the tables of the README beside it."""
     from graphkit.cli.benching import report_results
 
     report_results(folder, as_json)

@@ -35,8 +35,7 @@ def report_results(folder: Path | None, as_json: bool) -> None:
 
     if as_json:
         return emit_json(report.rows(folder))
-    path = report.write_report(folder)
-    print(f"written: {path} ({len(report.rows(folder))} rows)")
+    print(f"{len(report.rows(folder))} rows, written to: {', '.join(map(str, report.write_report(folder)))}")
     return None
 
 

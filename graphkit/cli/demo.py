@@ -19,7 +19,7 @@ def main(out: Path, seed: int, as_json: bool) -> None:
     link_row = link(out, seed)
     say(f"2 of 3  link predictor: are two digits linked?    AUC      {100 * link_row['score']:.1f} %")
     why = explain(nodes, out)
-    say(f"3 of 3  explained: why digit {why['node']} is read as a {why['class']}\n")
+    say(f"3 of 3  explained: why picture {why['node']} is read as a {why['class']}\n")
     seconds = time.perf_counter() - start
     if as_json:
         return emit_json({"rows": [node_row, link_row], "explanation": why, "seconds": round(seconds, 1)})
@@ -56,7 +56,7 @@ def classify(out: Path, seed: int) -> tuple[Any, dict[str, Any]]:
 
     import graphkit as gk
 
-    data = gk.load("digits", seed=seed)
+    data = gk.load("digits", split="random-per-class", seed=seed)
     folder = _folder(out, "node")
     run = gk.fit("gcn", data, epochs=100, seed=seed, run_dir=folder, progress=False)
     feat, train, test = data.graph.ndata["feat"], data.splits["train"], data.splits["test"]
@@ -79,7 +79,8 @@ def link(out: Path, seed: int) -> dict[str, Any]:
 
     data = gk.load("digits", seed=seed, task="link")
     folder = _folder(out, "link")
-    run = gk.fit("gae", data, epochs=100, seed=seed, run_dir=folder, progress=False)
+    options = {"hidden": 64, "decoder": "mlp", "dropout": 0.0}
+    run = gk.fit("gcn", data, epochs=60, seed=seed, run_dir=folder, progress=False, **options)
     return {
         "task": "link",
         "metric": "AUC",
@@ -112,7 +113,8 @@ def explain(run, out: Path) -> dict[str, Any]:
     test = run.data.splits["test"]
     found = run.predict(nodes=test).argmax(-1)
     node = int(test[found == run.data.labels[test]][0])
-    explanation = gk.explain(run, node=node)
+    digits, pixels = [f"digit {i}" for i in range(10)], [f"row {i // 8 + 1}, column {i % 8 + 1}" for i in range(64)]
+    explanation = gk.explain(run, node=node, class_names=digits, feature_names=pixels)
     page, picture = out / f"why-{node}.html", out / f"why-{node}.png"
     explanation.to_html(page)
     explanation.plot(picture)

@@ -18,6 +18,7 @@ class Question:
     node: int | None
     pair: str | None
     graph: int | None
+    relation: int | None
     method: str
     top: int
     seed: int
@@ -42,6 +43,8 @@ class Question:
                 if found
                 else "say what to explain: --node, --pair or --graph"
             )
+        if self.relation is not None:
+            found["rel"] = self.relation
         return found
 
 
@@ -58,6 +61,8 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
     fitting = {"node": "node", "link": "pair", "triple": "pair", "graph": "graph"}[run.data.task]
     if fitting not in target:
         raise GraphKitError(f"{folder} predicts for {run.data.task}s; explain it with --{fitting}")
+    if (run.data.task == "triple") != ("rel" in target):
+        raise GraphKitError("--relation goes with triples, and triples need it, such as: --pair 3,4 --relation 0")
     explanation = gk.explain(run, method=method, seed=question.seed, **target, **options)
     name = "-".join([method, *(str(item) for item in _flat(target))])
     place = question.out or folder / "explanations"
@@ -65,34 +70,28 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
     page, picture = place / f"{name}.html", place / f"{name}.png"
     explanation.to_html(page)
     explanation.plot(picture)
-    edges = [record(edge) for edge in explanation.top_edges(question.top)]
+    edges = explanation.top_edges(question.top).to_dict("records")
     fidelity = explanation.fidelity()
     if as_json:
         answer = {"run": str(folder), "method": method, "target": target, "top_edges": edges, "fidelity": fidelity}
         return emit_json({**answer, "html": str(page), "png": str(picture)})
+    print(explanation.summary())
     show_table(
-        f"most important edges for {' '.join(str(item) for item in _flat(target))} ({method})",
+        f"what it rests on most ({method})",
         ("from", "to", "importance"),
         ((edge["src"], edge["dst"], f"{edge['importance']:.3f}") for edge in edges),
         right=("from", "to", "importance"),
     )
-    show_pairs([(str(key), f"{value:.3f}" if isinstance(value, float) else value) for key, value in plain(fidelity)])
+    show_pairs(
+        [
+            ("without them", f"the probability falls by {fidelity['plus']:.3f} (fidelity+)"),
+            ("with them alone", f"it falls by {fidelity['minus']:.3f} (fidelity-)"),
+        ]
+    )
     print(f"page:    {page}\npicture: {picture}")
     return None
 
 
 def _flat(target: dict[str, Any]) -> list[Any]:
-    (name, value), *_ = target.items()
-    return [name, *(value if isinstance(value, tuple) else (value,))]
-
-
-def plain(fidelity: Any) -> list[tuple[str, Any]]:
-    """Return a fidelity record as pairs of name and value."""
-    record = fidelity if isinstance(fidelity, dict) else getattr(fidelity, "__dict__", {"fidelity": fidelity})
-    return [(f"fidelity {key}".replace("fidelity fidelity", "fidelity"), value) for key, value in record.items()]
-
-
-def record(edge: Any) -> dict[str, Any]:
-    """Return one important edge as a mapping with ``src``, ``dst`` and ``importance``."""
-    src, dst, importance = edge[:3]
-    return {"src": int(src), "dst": int(dst), "importance": float(importance)}
+    (name, value), *rest = target.items()
+    return [name, *(value if isinstance(value, tuple) else (value,)), *(item for pair in rest for item in pair)]

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from graphkit.bench.numbers import reported_number
+from graphkit.bench.readme import size
 from graphkit.cli.output import emit_json, show_pairs, show_table
 from graphkit.core.errors import unknown
 
@@ -28,19 +29,6 @@ def list_datasets(task: str | None, as_json: bool) -> None:
     )
     print("* needs no download.  Any set of TUDataset: tu/NAME.  More on one: graphkit info NAME")
     return None
-
-
-def size(statistics) -> str:
-    """Say how large a dataset is in a few words.
-
-    >>> size({"num_graphs": 188, "num_nodes": 3371}), size({"num_nodes": 2708, "num_edges": 10556})
-    ('188 graphs', '2708 nodes, 10556 edges')
-    """
-    flat = {str(key).removeprefix("num_"): value for key, value in dict(statistics).items()}
-    if flat.get("graphs", 1) != 1:
-        return f"{flat['graphs']} graphs"
-    words = [f"{flat[key]} {key}" for key in ("nodes", "entities", "edges", "triples") if flat.get(key)]
-    return ", ".join(words[:2])
 
 
 def card_record(card) -> dict[str, Any]:

@@ -69,8 +69,7 @@ def _supervised(run, ids: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
     import torch
 
     kind = run.data.task
-    raw = run.predict(**{f"{kind}s": torch.as_tensor(ids)})
-    value = run.task.activate(raw)
+    value = run.predict(**{f"{kind}s": ids})  # the ids are checked here, before they index the labels
     labels = run.data.labels[torch.as_tensor(ids)]
     if not labels.is_floating_point():
         best = value.max(-1)
@@ -82,17 +81,16 @@ def _supervised(run, ids: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
 
 
 def _scored(run, found: Sequence[tuple[int, ...]], relational: bool) -> tuple[list[str], list[list[Any]]]:
-    """Scores of pairs or triples, and their sigmoid."""
+    """Probabilities of pairs or triples."""
     import torch
 
     import graphkit as gk
 
     part = torch.tensor(found, dtype=torch.int64).reshape(len(found), -1)
     pairs = gk.Pairs(part[:, 0], part[:, -1], part[:, 1] if relational else None)
-    score = run.predict(pairs=pairs).reshape(-1)
+    probability = run.predict(pairs=pairs).reshape(-1)
     columns = ["head", "relation", "tail"] if relational else ["src", "dst"]
-    rows = [[*ids, s, p] for ids, s, p in zip(found, score.tolist(), score.sigmoid().tolist(), strict=True)]
-    return [*columns, "score", "probability"], rows
+    return [*columns, "probability"], [[*ids, value] for ids, value in zip(found, probability.tolist(), strict=True)]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -31,6 +31,7 @@ class Request:
     device: str
     model_words: list[str]
     data_words: list[str]
+    transform: list[str]
     out: Path | None
     resume: bool
 
@@ -44,7 +45,8 @@ def main(request: Request, as_json: bool) -> None:
         registry.find("model", request.model)  # a wrong name is told before anything is downloaded
     arguments = parse.settings(request.model_words)
     options = parse.settings(request.data_words, "--data")
-    data = gk.load(request.dataset, split=request.split, seed=request.seed, task=request.task, **options)
+    place = {"split": request.split, "seed": request.seed, "task": request.task, "transform": request.transform}
+    data = gk.load(request.dataset, **place, **options)
     entry = registry.find("model", request.model or DEFAULTS[data.task])
     folder = run_dir(request, entry.name, data.name, data.task)
     if not as_json:
@@ -80,7 +82,7 @@ def main(request: Request, as_json: bool) -> None:
 
 
 #: An example of a question for each task.
-QUESTIONS = {"node": "--node 17", "link": "--pair 3,44", "graph": "--graph 5", "triple": "--pair 3,4"}
+QUESTIONS = {"node": "--node 17", "link": "--pair 3,44", "graph": "--graph 5", "triple": "--pair 3,4 --relation 0"}
 
 
 def run_dir(request: Request, model: str, dataset: str, task: str) -> Path:

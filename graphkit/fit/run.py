@@ -50,6 +50,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
                     "options": data.split_options,
                     "hash": data.split_hash,
                 },
+                "transforms": list(getattr(data, "transform_names", ())),
                 "checksums": data.checksums,
                 "fingerprint": data.fingerprint(),
             },
@@ -284,7 +285,14 @@ def reload_data(config: dict[str, Any]) -> Dataset:
             f"{was['name']!r} is no dataset that loads by name" if was["card"] is None else "the split was given by ids"
         )
         raise GraphKitError(f"{what}; give the data: Run.load(path, data=...)")
-    return load(was["name"], split=split["name"], seed=split["seed"], task=was["task"], **split.get("options", {}))
+    return load(
+        was["name"],
+        split=split["name"],
+        seed=split["seed"],
+        task=was["task"],
+        transform=was.get("transforms", ()),
+        **split.get("options", {}),
+    )
 
 
 def reload_task(config: dict[str, Any], data: Dataset) -> Task:

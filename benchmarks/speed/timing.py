@@ -1,0 +1,74 @@
+"""Interleaved timing: every round runs each contender once, in a random order, and ratios are of minima."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+
+def interleave(contenders: dict[str, Callable[[], object]], rounds: int, seed: int = 0) -> dict[str, list[float]]:
+    """Return the seconds of each contender in each round; one that fails is left out with its reason printed."""
+    times: dict[str, list[float]] = {}
+    for name, run in contenders.items():
+        try:
+            for _ in range(2):  # compiles, caches, fills the allocator
+                run()
+            times[name] = []
+        except Exception as error:
+            print(f"  {name} does not run: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+    order = random.Random(seed)
+    for _ in range(rounds):
+        names = list(times)
+        order.shuffle(names)
+        for name in names:
+            start = time.perf_counter()
+            contenders[name]()
+            times[name].append(time.perf_counter() - start)
+    return times
+
+
+def ratio(peer: list[float], ours: list[float], draws: int = 2000) -> dict[str, float]:
+    """Peer's least time over our least, with the 95 % interval of resampled rounds."""
+    rng = np.random.default_rng(0)
+    a, b = np.array(peer), np.array(ours)
+    pick = rng.integers(0, len(a), (draws, len(a)))
+    values = a[pick].min(1) / b[pick].min(1)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return {"ratio": float(a.min() / b.min()), "low": float(low), "high": float(high)}
+
+
+def provenance() -> dict[str, object]:
+    """Versions, processor, commit and command."""
+    model = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    packages = ("torch", "dgl", "numba", "numpy", "torch-geometric")
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": commit.stdout.strip(),
+        "processor": model,
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in packages},
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []

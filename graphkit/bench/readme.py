@@ -1,0 +1,98 @@
+"""The tables in the README, made from the cards, the registry and the results, so that they cannot go stale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from graphkit.bench.numbers import metric_name, number, reported_number
+from graphkit.bench.report import rows
+from graphkit.core.errors import DataError
+
+
+def table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Return a Markdown table.
+
+    >>> print(table(["a", "b"], [[1, 2]]))
+    | a | b |
+    |---|---|
+    | 1 | 2 |
+    """
+    parts = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    parts.extend("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join(parts)
+
+
+def datasets() -> str:
+    """Return the table of datasets, from their cards."""
+    from graphkit import data
+
+    def line(card) -> list[str]:
+        home = "" if card.files else " (no download)"
+        return [f"`{card.name}`", ", ".join(card.tasks), size(card.statistics), card.title + home]
+
+    return table(["name", "tasks", "size", "what"], (line(data.card(name)) for name in data.names()))
+
+
+def size(statistics) -> str:
+    """Say how large a dataset is in a few words.
+
+    >>> size({"num_graphs": 188, "num_nodes": 3371}), size({"num_nodes": 2708, "num_edges": 10556})
+    ('188 graphs', '2708 nodes, 10556 edges')
+    """
+    flat = {str(key).removeprefix("num_"): value for key, value in dict(statistics).items()}
+    if flat.get("graphs", 1) != 1:
+        return f"{flat['graphs']} graphs"
+    words = [f"{flat[key]} {key}" for key in ("nodes", "entities", "edges", "triples") if flat.get(key)]
+    return ", ".join(words[:2])
+
+
+def models() -> str:
+    """Return the table of systems, from the registry."""
+    from graphkit.core import registry
+
+    def line(entry) -> list[str]:
+        link = f"[{entry.arxiv}](https://arxiv.org/abs/{entry.arxiv})" if entry.arxiv else ""
+        levels = entry.options.get("levels") or (entry.level,)
+        return [f"`{entry.name}`", ", ".join(levels), entry.title, link]
+
+    return table(["name", "levels", "paper", "arXiv"], (line(e) for e in registry.entries("model").values()))
+
+
+def results(folder: Path | None = None) -> str:
+    """Return the short table of results, one line for each recipe's metric."""
+    lines = []
+    for row in rows(folder):
+        metric, paper = metric_name(row["metric"]), row["published"]
+        ours = number(metric, row["mean"]) + (f" ± {number(metric, row['std'])}" if row["std"] is not None else "")
+        theirs = reported_number(metric, paper["value"], paper["std"]) if paper else ""
+        lines.append([row["dataset"], row["system"], metric, ours, theirs])
+    return table(["dataset", "system", "metric", "ours", "paper"], lines)
+
+
+def refresh(text: str, folder: Path | None = None) -> str:
+    """Fill the blocks between ``<!-- NAME: made by ... -->`` and ``<!-- /NAME -->``.
+
+    Parameters
+    ----------
+    text : str
+        The README.
+    folder : Path, optional
+        Folder with recipes and results.
+
+    Raises
+    ------
+    DataError
+        If a block is opened and not closed.
+    """
+    makers: dict[str, Callable[[], str]] = {"datasets": datasets, "models": models, "results": lambda: results(folder)}
+    for name, make in makers.items():
+        start = re.search(rf"<!-- {name}: .*?-->\n", text)
+        if start is None:
+            continue
+        end = text.find(f"<!-- /{name} -->", start.end())
+        if end < 0:
+            raise DataError(f"the block {name!r} of the README is opened and not closed")
+        text = text[: start.end()] + make() + "\n" + text[end:]
+    return text
