@@ -87,7 +87,7 @@ def test_ten_folds_partition_the_set_with_equal_class_shares():
         assert zeros in (6, 7) and len(fold.splits["test"]) in (18, 19)
         assert len(fold.splits["val"]) in (16, 17)
         assert abs(int((data.labels[fold.splits["val"]] == 0).sum()) - 17 / 3) < 1.5
-    with pytest.raises(GraphKitError, match="fold=10.*expected 0 to 9"):
+    with pytest.raises(GraphKitError, match=r"fold=10.*expected 0 to 9"):
         data.fold(10)
 
 
