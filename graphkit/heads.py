@@ -299,8 +299,8 @@ class GraphHead(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.pool: nn.Module = find("pool", readout).obj(in_feats) if isinstance(readout, str) else readout
-        width = int(self.pool.out_feats)
+        pool: Any = find("pool", readout).obj(in_feats) if isinstance(readout, str) else readout
+        self.pool, width = pool, int(pool.out_feats)
         self.mlp = MLP(width, out_feats, hidden or width, num_layers, dropout)
 
     def forward(self, enc: Encoded, batch: Batch | None = None) -> Tensor:

@@ -153,7 +153,7 @@ class Batch:
         etype = self.fields.get("etype")
         if self.blocks is None:
             for _ in range(num_layers):
-                yield Hop(self.graph, self.edge_feat, self.edge_weight, etype)
+                yield Hop(self.graph, self.edge_feat, self.edge_weight, etype)  # type: ignore[arg-type]
             return
         if len(self.blocks) != num_layers:
             raise GraphKitError(
@@ -161,7 +161,8 @@ class Batch:
                 f"layers; sample with {num_layers} fanouts"
             )
         for i, block in enumerate(self.blocks):
-            yield Hop(block, *(None if x is None else x[i] for x in (self.edge_feat, self.edge_weight, etype)))
+            parts = [None if x is None else x[i] for x in (self.edge_feat, self.edge_weight, etype)]
+            yield Hop(block, *parts)  # type: ignore[arg-type]
 
 
 @dataclass

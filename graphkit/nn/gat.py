@@ -27,7 +27,6 @@ class _Attention(Layer):
         super().__init__(in_feats, out_feats, edge_feats)
         if concat:
             check_heads(out_feats, num_heads)
-        check_rate("feat_drop", feat_drop)
         check_rate("attn_drop", attn_drop)
         self.num_heads, self.head_feats = num_heads, out_feats // num_heads if concat else out_feats
         self.attn_drop, self.concat, self.self_loops = attn_drop, concat, self_loops

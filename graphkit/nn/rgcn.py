@@ -70,7 +70,10 @@ class RelGraphConv(Layer):
         if regularizer == "bdd" and (in_feats % bases or out_feats % bases):
             raise GraphKitError(f"num_bases={bases} blocks do not divide both widths, {in_feats} and {out_feats}")
         self.regularizer, self.num_bases, self.norm = regularizer, bases, norm
-        shapes = {None: (num_rels, in_feats, out_feats), "basis": (bases, in_feats, out_feats)}
+        shapes: dict[str | None, tuple[int, ...]] = {
+            None: (num_rels, in_feats, out_feats),
+            "basis": (bases, in_feats, out_feats),
+        }
         shapes["bdd"] = (num_rels, bases, in_feats // bases, out_feats // bases)
         self.weight = nn.Parameter(torch.empty(shapes[regularizer]))
         self.coeff = nn.Parameter(torch.empty(num_rels, bases)) if regularizer == "basis" else None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from graphkit.core.random import generator
 from graphkit.testing.sample import (
     LawBroken,
+    Sample,
     expect_close,
     expect_error,
     expect_finite,
@@ -26,7 +27,7 @@ from graphkit.testing.sample import (
 Make = Callable[[], nn.Module]
 
 
-def _together(pool: nn.Module) -> tuple[dgl.DGLGraph, Tensor, list]:
+def _together(pool: Any) -> tuple[dgl.DGLGraph, Tensor, list[Sample]]:
     cases = [sample(seed, nodes=nodes, in_feats=pool.in_feats) for seed, nodes in ((0, 6), (1, 1), (2, 4))]
     return dgl.batch([case.graph for case in cases]), torch.cat([case.feat for case in cases]), cases
 
@@ -110,7 +111,7 @@ POOL_LAWS: dict[str, Callable[[Make], None]] = {
 }
 
 
-def _pairs(decoder: nn.Module, pairs: int = 7) -> tuple[Tensor, Tensor, Tensor | None]:
+def _pairs(decoder: Any, pairs: int = 7) -> tuple[Tensor, Tensor, Tensor | None]:
     src, dst = (torch.randn(pairs, decoder.in_feats, generator=generator(i), dtype=torch.float64) for i in (1, 2))
     rels = getattr(decoder, "num_rels", 0)
     return src, dst, torch.randint(rels, (pairs,), generator=generator(3)) if rels else None

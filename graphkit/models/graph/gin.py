@@ -124,8 +124,9 @@ class LayersHead(nn.Module):
 
     def __init__(self, widths: list[int], out_feats: int, readout: str = "sum", dropout: float = 0.5) -> None:
         super().__init__()
-        self.pools = nn.ModuleList(find("pool", readout).obj(width) for width in widths)
-        self.linears = nn.ModuleList(nn.Linear(int(pool.out_feats), out_feats) for pool in self.pools)
+        pools = [find("pool", readout).obj(width) for width in widths]
+        self.pools = nn.ModuleList(pools)
+        self.linears = nn.ModuleList(nn.Linear(pool.out_feats, out_feats) for pool in pools)
         self.dropout = Dropout(dropout)
 
     def forward(self, enc: Encoded, batch: Batch | None = None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,7 +66,7 @@ class GAT(Encoder):
     ) -> None:  # fmt: skip
         super().__init__()
         self.in_feats, self.out_width, self.num_layers = in_feats, out_feats, num_layers
-        options = {"feat_drop": dropout, "attn_drop": attn_drop, "residual": residual}
+        options: dict[str, Any] = {"feat_drop": dropout, "attn_drop": attn_drop, "residual": residual}
         widths = [in_feats, *[hidden] * (num_layers - 1)]
         inner = [self.layer(a, b, num_heads, **options) for a, b in itertools.pairwise(widths)]
         self.convs = nn.ModuleList([*inner, self.layer(widths[-1], out_feats, out_heads, concat=False, **options)])

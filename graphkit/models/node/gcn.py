@@ -85,5 +85,5 @@ class GCN(Encoder):
         return self.fc(torch.cat([h[: len(x)] for h in outputs], -1))
 
     def decayed(self) -> Iterator[nn.Parameter]:
-        """Yield the first layer's parameters."""
-        yield from self.convs[0].parameters()
+        """Yield the first layer's parameters; with ``concat`` all, as the model that GNNExplainer explains does."""
+        yield from (self if self.concat else self.convs[0]).parameters()
