@@ -53,6 +53,8 @@ class Dataset:
         What the reader mended, counted.
     checksums : dict of str to str
         SHA-256 of each raw file.
+    reader_options : dict
+        What the user told the reader, so that ``load`` can be told the same again.
 
     Examples
     --------
@@ -71,13 +73,14 @@ class Dataset:
         seed: int = 0,
         split_options: Mapping[str, Any] | None = None,
         checksums: Mapping[str, str] | None = None,
+        reader_options: Mapping[str, Any] | None = None,
     ) -> None:
         if task not in card.tasks:
             raise unknown("task", task, card.tasks)
         self.card, self.task, self.name = card, task, card.name
         self.collated, self.names, self.report = raw.collated, raw.names, raw.report
         self.undirected, self.published = raw.undirected, raw.splits
-        self.checksums = dict(checksums or {})
+        self.checksums, self.reader_options = dict(checksums or {}), dict(reader_options or {})
         self._transforms: tuple[Callable, ...] = ()
         self.transform_names: tuple[str, ...] = ()
         self._divide(split, seed, dict(split_options or {}))
@@ -266,21 +269,13 @@ class Dataset:
         return digest.hexdigest()
 
     def fingerprint(self) -> str:
-        """SHA-256 in hex of the raw files (or of the graphs themselves), the task, transforms and the split."""
-        digest = hashlib.sha256(f"{self.name} {self.task} {self._transforms!r}".encode())
-        if self.checksums:
-            digest.update(repr(sorted(self.checksums.items())).encode())
-        else:
-            full = self.collated
-            for array in (
-                full.node_offsets,
-                full.src,
-                full.dst,
-                *full.node_fields.values(),
-                *full.graph_fields.values(),
-            ):
-                digest.update(np.ascontiguousarray(array.numpy()).tobytes())
-        digest.update(self.split_hash.encode())
+        """SHA-256 in hex of what a model may see: graphs, fields and labels as they are now, the task and the split."""
+        digest = hashlib.sha256(f"{self.name} {self.task} {self.split_hash}".encode())
+        for held in (self._message,) if self._message is self.collated else (self._message, self.collated):
+            arrays = {"offsets": held.node_offsets, "edges": held.edge_offsets, "src": held.src, "dst": held.dst}
+            for fields in (arrays, held.node_fields, held.edge_fields, held.graph_fields):
+                for name in sorted(fields):
+                    digest.update(name.encode() + np.ascontiguousarray(fields[name].numpy()).data)
         return digest.hexdigest()
 
     # --- changes --------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def load(
     if files.unverified:
         raw.report["unverified"] = dict(files.unverified)
     checksums = files.checksums or {entry.name: entry.sha256 for entry in found.files if entry.sha256}
-    data = Dataset(raw, found, task, split, seed, split_options, checksums)
+    data = Dataset(raw, found, task, split, seed, split_options, checksums, reader_options)
     names = (transform,) if isinstance(transform, str) else tuple(transform)
     for step in names:
         data = data.transform(find("transform", step).obj())
@@ -157,7 +157,7 @@ def from_files(
     raw: Raw = _call(entry.obj, files, reader_options)
     if split is None and chosen == "node" and "public" in raw.splits:
         split = "public"
-    return Dataset(raw, made, chosen, split, seed, split_options, files.checksums)
+    return Dataset(raw, made, chosen, split, seed, split_options, files.checksums, reader_options)
 
 
 def _call(reader: Any, files: Files, options: Mapping[str, Any]) -> Raw:

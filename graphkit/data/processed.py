@@ -74,7 +74,7 @@ def pack(raw: Raw) -> bytes:
     facts = {"splits": splits, "names": raw.names, "report": raw.report, "undirected": raw.undirected}
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 
@@ -90,8 +90,13 @@ def unpack(data: bytes, label: str) -> Raw:
     try:
         facts = json.loads(arrays.pop("facts").tobytes())
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-        fields = {part: _below(tensors, part) for part in PARTS}
-        collated = Collated(*(tensors[name] for name in ("node_offsets", "edge_offsets", "src", "dst")), **fields)
+        collated = Collated(
+            tensors["node_offsets"],
+            tensors["edge_offsets"],
+            tensors["src"],
+            tensors["dst"],
+            *(_below(tensors, part) for part in PARTS),
+        )
         splits: dict[str, Any] = {}
         for name, kept in facts["splits"].items():
             folds = [_below(tensors, f"split/{name}/{i}") for i in range(max(kept["folds"], 1))]

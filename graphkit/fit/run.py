@@ -36,7 +36,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
             "format_version": FORMAT_VERSION,
             "model": {
                 "name": name,
-                "class": f"{type(model).__module__}.{type(model).__qualname__}",
+                "class": type(model).__qualname__,
                 "arguments": getattr(model, "arguments", {}) or {},
                 "spec": spec.as_dict() if isinstance(spec, Spec) else spec,
             },
@@ -51,6 +51,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
                     "hash": data.split_hash,
                 },
                 "transforms": list(getattr(data, "transform_names", ())),
+                "reader": dict(getattr(data, "reader_options", {})),
                 "checksums": data.checksums,
                 "fingerprint": data.fingerprint(),
             },
@@ -73,7 +74,7 @@ def card_id(data: Dataset) -> str | None:
 
 def task_name(task: Task) -> str:
     """Return the registered name of the task's class, or the class's own."""
-    return find_task(type(task)) or f"{type(task).__module__}.{type(task).__qualname__}"
+    return find_task(type(task)) or type(task).__qualname__
 
 
 def check_dataset(config: dict[str, Any], data: Dataset, where: str) -> None:
@@ -281,9 +282,9 @@ def reload_data(config: dict[str, Any]) -> Dataset:
     was = config["dataset"]
     split = was["split"]
     if was["card"] is None or split["name"] == "given":
-        what = (
-            f"{was['name']!r} is no dataset that loads by name" if was["card"] is None else "the split was given by ids"
-        )
+        what = f"{was['name']!r} is no dataset that loads by name"
+        if was["card"] is not None:
+            what = f"the split of {was['name']} was given by ids"
         raise GraphKitError(f"{what}; give the data: Run.load(path, data=...)")
     return load(
         was["name"],
@@ -291,7 +292,7 @@ def reload_data(config: dict[str, Any]) -> Dataset:
         seed=split["seed"],
         task=was["task"],
         transform=was.get("transforms", ()),
-        **split.get("options", {}),
+        **{**was.get("reader", {}), **split.get("options", {})},
     )
 
 

@@ -196,3 +196,21 @@ def test_the_catalog_needs_neither_torch_nor_dgl(fresh_python):
         "print(sorted({'torch', 'dgl', 'sklearn', 'pandas', 'numba'} & set(sys.modules)))"
     )
     assert fresh_python(program).strip() == "[]"
+
+
+def test_reader_options_are_remembered_and_change_the_fingerprint():
+    plain, wide = gk.load("digits"), gk.load("digits", k=8)
+    assert wide.reader_options == {"k": 8} and wide.graph.num_edges() > plain.graph.num_edges()
+    assert plain.split_hash == wide.split_hash and plain.fingerprint() != wide.fingerprint()
+
+
+def test_the_fingerprint_of_a_transformed_set_is_of_what_is_there_now():
+    data = gk.load("karate")
+    one, two = (data.transform(lambda g, n=n: _with_feat(g, n)) for n in (1, 2))
+    assert one.fingerprint() != two.fingerprint() != data.fingerprint()
+    assert one.fingerprint() == data.transform(lambda g: _with_feat(g, 1)).fingerprint()
+
+
+def _with_feat(g, value):
+    g.ndata["feat"] = torch.full((g.num_nodes(), 1), float(value))
+    return g

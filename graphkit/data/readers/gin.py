@@ -73,7 +73,9 @@ def _parse(data: bytes, label: str) -> tuple[np.ndarray, ...]:
         except ValueError:
             raise DataError(f"{label}, line {number}: expected whole numbers, got {text[:60]!r}") from None
 
-    counts, labels, tags, src, dst = [], [], [], [], []
+    counts, labels, tags = [], [], []
+    src: list[int] = []
+    dst: list[int] = []
     first = 0
     total = next_row("the number of graphs")[0]
     for graph in range(total):
