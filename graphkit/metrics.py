@@ -167,9 +167,9 @@ def accuracy(pred: Tensor, label: Tensor) -> float:
 
 def _columns(name: str, pred: Tensor, label: Tensor) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split ``[T, C]`` scores and labels into columns without missing labels, both classes present."""
-    pred, label = (x.detach().double().cpu().reshape(len(x), -1).numpy() for x in (_finite("scores", pred), label))
+    scores, truths = (x.detach().double().cpu().reshape(len(x), -1).numpy() for x in (_finite("scores", pred), label))
     columns = []
-    for score, truth in zip(pred.T, label.T, strict=True):
+    for score, truth in zip(scores.T, truths.T, strict=True):
         known = ~np.isnan(truth)
         if len(np.unique(truth[known])) == 2:
             columns.append((truth[known], score[known]))

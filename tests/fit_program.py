@@ -1,4 +1,4 @@
-"""A training that is run in its own process and, if asked, kills itself with SIGKILL in the middle of an epoch."""
+"""A training that kills itself, if asked, with SIGKILL in the middle of an epoch; run in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ from graphkit.tasks import NodeTask
 from tests.fit_toys import TwoPhases, blocks
 
 
-def main(kind: str, folder: str, workers: int, die_at: int, resume: bool) -> None:
-    """Fit ``kind`` in ``folder``; die at training step ``die_at`` (never if negative)."""
+class Mortal(NodeTask):
+    """The node task, which ends its process after ``die_at`` training steps, before the epoch is over."""
+
+    die_at = -1
     seen = 0
-    usual = NodeTask.step
 
     def step(self, model, batch, update):
-        nonlocal seen
-        loss = usual(self, model, batch, update)
-        seen += 1
-        if seen == die_at:
+        """Train on one batch, and perhaps die."""
+        loss = super().step(model, batch, update)
+        Mortal.seen += 1
+        if Mortal.seen == Mortal.die_at:
             os.kill(os.getpid(), signal.SIGKILL)
         return loss
 
-    NodeTask.step = step
+
+def main(kind: str, folder: str, workers: int = 0, resume: bool = False) -> None:
+    """Fit ``kind``, ``sage`` in batches or a system of two phases, in ``folder``."""
+    data = blocks()
     common = {"run_dir": folder, "resume": resume, "progress": False, "num_workers": workers, "seed": 3}
     if kind == "phases":
-        gk.fit(TwoPhases(), blocks(), **common)
+        gk.fit(TwoPhases(), data, Mortal(data), **common)
     else:
-        options = {"epochs": 6, "batch_size": 8, "fanouts": [3, 3], "scheduler": "cosine", "patience": 5}
-        gk.fit("sage", blocks(), hidden=8, **options, **common)
+        task = Mortal(data, batch_size=8, fanouts=[3, 3])
+        gk.fit("sage", data, task, hidden=8, epochs=6, scheduler="cosine", patience=5, **common)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), sys.argv[5] == "resume")
+    Mortal.die_at = int(sys.argv[3])
+    main(sys.argv[1], sys.argv[2])

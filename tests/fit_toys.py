@@ -42,7 +42,8 @@ def family(num_nodes: int = 30):
     rel = torch.arange(2).repeat_interleave(num_nodes)
     graph = gk.graphs.graph(src, dst, num_nodes, edge_fields={"etype": rel})
     order = torch.randperm(2 * num_nodes, generator=torch.Generator().manual_seed(0))
-    splits = {"train": order[:48], "val": order[48:54], "test": order[54:]}
+    train, val = 8 * num_nodes // 5, 9 * num_nodes // 5
+    splits = {"train": order[:train], "val": order[train:val], "test": order[val:]}
     return gk.Dataset.from_graph(graph, task="triple", splits=splits, name="family")
 
 
@@ -62,6 +63,11 @@ class TwoPhases(Linear):
     """A system of two trainings: the second begins from the first's best weights, with a lower learning rate."""
 
     heard: list
+
+    def __init__(self) -> None:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            super().__init__()
 
     def phases(self, task, settings):
         self.heard = []

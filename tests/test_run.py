@@ -86,7 +86,7 @@ def test_another_dataset_split_or_content_is_refused(runs):
     other.collated.node_fields["feat"] = other.collated.node_fields["feat"] + 1
     with pytest.raises(GraphKitError, match="other content"):
         Run.load(path, other)
-    with pytest.raises(GraphKitError, match="no name to load it by"):
+    with pytest.raises(GraphKitError, match="loads by name"):
         Run.load(path)
 
 
@@ -188,7 +188,7 @@ def test_bad_questions_get_one_sentence(runs, level, asked, sentence):
 
 def test_a_users_own_module_is_loaded_into_a_module(tmp_path):
     run = fit(Linear(), blocks(), epochs=2, run_dir=tmp_path / "own", progress=False)
-    with pytest.raises(GraphKitError, match="not a registered one"):
+    with pytest.raises(GraphKitError, match="has no registered name"):
         Run.load(run.path, blocks())
     assert torch.equal(Run.load(run.path, blocks(), model=Linear()).predict(), run.predict())
 

@@ -89,9 +89,7 @@ def test_filtered_ranking_agrees_with_one_query_at_a_time():
             given, asked = (s, d) if side == "dst" else (d, s)
             row = scores[int(side == "src"), r, given]
             rivals = [
-                row[e]
-                for e in range(12)
-                if e != asked and ((s, r, e) if side == "dst" else (e, r, d)) not in known
+                row[e] for e in range(12) if e != asked and ((s, r, e) if side == "dst" else (e, r, d)) not in known
             ]
             ranks.append(1 + sum(x > row[asked] for x in rivals) + 0.5 * sum(x == row[asked] for x in rivals))
     rank = torch.tensor([float(r) for r in ranks])
@@ -132,4 +130,6 @@ def test_place_follows_the_model():
     data = blocks()
     batch = full_batch(data, "train")
     assert place(batch, torch.nn.Linear(1, 1).double()).feat.dtype == torch.float64
-    assert place(batch.replace(pairs=Pairs(torch.tensor([0]), torch.tensor([1]))), torch.nn.Linear(1, 1)).label is not None
+    assert (
+        place(batch.replace(pairs=Pairs(torch.tensor([0]), torch.tensor([1]))), torch.nn.Linear(1, 1)).label is not None
+    )

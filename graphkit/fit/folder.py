@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
@@ -24,7 +25,7 @@ RESULT, CHECKPOINT = "result.json", "checkpoint.pt"
 PACKAGES = ("torch", "dgl", "numpy", "pandas", "scikit-learn", "lightning", "numba")
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then put it in place at once.
 
     Raises
@@ -36,7 +37,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> write_atomic(path, lambda p: p.write_text("x") and None)
+    >>> write_atomic(path, lambda p: p.write_text("x"))
     >>> path.read_text()
     'x'
     """
@@ -68,11 +69,25 @@ def plain(value: Any) -> Any:
         return [plain(item) for item in value]
     if isinstance(value, bool | int | float | str) or value is None:
         return value
-    if hasattr(value, "item") and getattr(value, "size", 2) in (1, ()):
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     return getattr(value, "__qualname__", None) or repr(value)
+
+
+def number(text: str) -> int | float | str:
+    """Return the number that ``text`` spells, or ``text`` itself.
+
+    >>> number("3"), number("0.1"), number("train")
+    (3, 0.1, 'train')
+    """
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def versions() -> dict[str, str]:
@@ -117,9 +132,9 @@ class Folder:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write ``config.yaml`` and ``versions.json``."""
         text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
-        write_atomic(self.path / CONFIG, lambda path: path.write_text(text, encoding="utf-8") and None)
+        write_atomic(self.path / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
         lines = json.dumps(versions(), indent=2)
-        write_atomic(self.path / VERSIONS, lambda path: path.write_text(lines + "\n") and None)
+        write_atomic(self.path / VERSIONS, lambda path: path.write_text(lines + "\n"))
 
     def config(self) -> dict[str, Any]:
         """Read ``config.yaml``.
@@ -156,13 +171,11 @@ class Folder:
 
     def history(self) -> list[dict[str, Any]]:
         """Read ``metrics.csv``; floats are exactly the ones written."""
-        import pandas as pd
-
         path = self.path / METRICS
-        if not path.is_file() or path.stat().st_size < 2:
+        if not path.is_file():
             return []
-        table = pd.read_csv(path, float_precision="round_trip", keep_default_na=True)
-        return [{str(k): v for k, v in row.items() if v == v} for row in table.to_dict("records")]
+        with path.open(newline="") as file:
+            return [{name: number(text) for name, text in row.items() if text != ""} for row in csv.DictReader(file)]
 
     def write_weights(self, state: Mapping[str, Tensor]) -> None:
         """Write ``model.safetensors``."""
@@ -193,7 +206,7 @@ class Folder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, the mark of a finished run."""
         text = json.dumps(plain(result), indent=2)
-        write_atomic(self.path / RESULT, lambda path: path.write_text(text + "\n") and None)
+        write_atomic(self.path / RESULT, lambda path: path.write_text(text + "\n"))
 
     def result(self) -> dict[str, Any]:
         """Read ``result.json``; empty for an unfinished run."""

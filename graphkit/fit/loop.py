@@ -188,7 +188,8 @@ class Loop:
         """Take one step of optimizer ``which`` on ``loss``."""
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss became {float(loss)} at {self.at}; try a smaller lr than {self.settings.lr:g}, or clip=1.0"
+                f"the loss became {float(loss.detach())} at {self.at}; "
+                f"try a smaller lr than {self.settings.lr:g}, or clip=1.0"
             )
         optimizer = self.optimizers[which]
         optimizer.zero_grad()

@@ -79,6 +79,8 @@ def rank_both_sides(
         Queries at a time.
     """
     true = data.splits[split].pos
+    if not len(true):
+        raise GraphKitError(f"the {split} split of {data.name} has no triples to rank")
     num_nodes = data.graph.num_nodes()
     found = []
     for side in ("dst", "src"):
