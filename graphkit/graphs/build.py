@@ -101,19 +101,25 @@ def _endpoints(src: Any, dst: Any, num_nodes: int | None) -> tuple[Tensor, Tenso
     return src, dst, int(num_nodes)
 
 
-def _ranks(columns: list[Tensor]) -> Tensor:
-    """Number the distinct rows of ``columns`` in lexicographic order, int64 ``[n]``."""
-    rank = torch.zeros(len(columns[0]), dtype=torch.int64)
+def _keys(columns: list[Tensor]) -> Tensor:
+    """Return int64 ``[n]`` that orders, and tells apart, the rows of ``columns`` as they are read left to right."""
+    key = torch.zeros(len(columns[0]), dtype=torch.int64)
+    room = 1
     for column in columns:
-        _, code = torch.unique(column, return_inverse=True)
-        _, rank = torch.unique(rank * (int(code.max()) + 1 if len(code) else 1) + code, return_inverse=True)
-    return rank
+        if column.is_floating_point() or column.dim() > 1:
+            _, column = torch.unique(column, dim=0, return_inverse=True)
+        low = int(column.min())
+        width = int(column.max()) - low + 1
+        if room * width >= 2**63:
+            (_, key), (_, column) = (torch.unique(x, return_inverse=True) for x in (key, column))
+            low, room, width = 0, int(key.max()) + 1, int(column.max()) + 1
+        key, room = key * width + (column.long() - low), room * width
+    return key
 
 
 def _first(group: Tensor) -> Tensor:
-    """Return the position where each group 0, 1, ... is first seen, int64 ``[groups]``."""
-    order = torch.sort(group, stable=True).indices
-    ordered = group[order]
+    """Return the position where each value of ``group`` is first seen, in the order of values, int64."""
+    ordered, order = torch.sort(group, stable=True)
     head = torch.ones(len(ordered), dtype=torch.bool)
     head[1:] = ordered[1:] != ordered[:-1]
     return order[head]
@@ -170,7 +176,7 @@ def undirect(
         return src, dst, {**fields, "reverse_id": src.clone()}
     once = torch.arange(len(src))
     if coalesce:
-        once = _first(_ranks([torch.minimum(src, dst), torch.maximum(src, dst), *identity])).sort().values
+        once = _first(_keys([torch.minimum(src, dst), torch.maximum(src, dst), *identity])).sort().values
     two = once[src[once] != dst[once]]
     source = torch.cat([src[once], dst[two]])
     target = torch.cat([dst[once], src[two]])
@@ -181,7 +187,7 @@ def undirect(
     twin[forward], twin[back] = back, forward
     time = [fields["time"][row]] if "time" in fields else []
     relation = [fields["etype"][row]] if "etype" in fields else []
-    order = torch.sort(_ranks([*time, target, source, *relation]), stable=True).indices
+    order = torch.sort(_keys([*time, target, source, *relation]), stable=True).indices
     place = torch.empty_like(order)
     place[order] = torch.arange(len(order))
     made = {name: value[row[order]] for name, value in fields.items()}

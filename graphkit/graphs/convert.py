@@ -66,8 +66,8 @@ def from_networkx(
     """
     place = {name: i for i, name in enumerate(source.nodes)}
     edges = list(source.edges(data=True))
-    src = np.array([place[u] for u, _, _ in edges], dtype=np.int64)
-    dst = np.array([place[v] for _, v, _ in edges], dtype=np.int64)
+    src = torch.tensor([place[u] for u, _, _ in edges], dtype=torch.int64)
+    dst = torch.tensor([place[v] for _, v, _ in edges], dtype=torch.int64)
     nodes = _numbers([data for _, data in source.nodes(data=True)], node_attrs, "node")
     fields = _numbers([data for _, _, data in edges], edge_attrs, "edge")
     if not source.is_directed():
@@ -248,7 +248,8 @@ def from_pyg(data: Any, undirected: bool = False) -> dgl.DGLGraph:
     if getattr(data, "edge_index", None) is None:
         raise GraphKitError(f"expected a PyG Data with edge_index, got {type(data).__name__}")
     nodes, edges = _pyg_fields(data, int(data.num_nodes), data.edge_index.shape[1])
-    return build_graph(*data.edge_index, int(data.num_nodes), nodes, edges, undirected=undirected)
+    src, dst = data.edge_index
+    return build_graph(src, dst, int(data.num_nodes), nodes, edges, undirected=undirected)
 
 
 def _pyg_fields(data: Any, num_nodes: int, num_edges: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

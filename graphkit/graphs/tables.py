@@ -87,7 +87,7 @@ def from_pandas(
     if nodes is not None:
         if node_id is not None and node_id not in nodes.columns:
             raise unknown("node table column", node_id, map(str, nodes.columns))
-        names = nodes.index if node_id is None else nodes[node_id]
+        names: Any = nodes.index if node_id is None else nodes[node_id]
         node_fields = _grouped(nodes if node_id is None else nodes.drop(columns=node_id), "node")
         ends = [_numbered(edges[column], names, column) for column in (src, dst)]
         count = len(nodes)
@@ -97,7 +97,7 @@ def from_pandas(
         ends = [np.array(edges[c]) if whole else _numbered(edges[c], names, c) for c in (src, dst)]
         count = (int(names.max()) + 1 if len(names) else 0) if whole else len(names)
     fields = _grouped(edges.drop(columns=[src, dst]), "edge")
-    return build_graph(*ends, count, node_fields, fields, undirected=undirected)
+    return build_graph(ends[0], ends[1], count, node_fields, fields, undirected=undirected)
 
 
 def node_names(edges: pandas.DataFrame, *, src: str = "src", dst: str = "dst") -> np.ndarray:

@@ -261,7 +261,9 @@ def block_batch(store: Store, seeds: Tensor, fanouts: Sequence[int], removed: Te
     Batch
         With one block per hop; ``fields["nid"]`` holds the ids of the rows of ``feat``.
     """
-    blocks, edge_ids, nodes = [], [], seeds
+    blocks: list[dgl.DGLGraph] = []
+    edge_ids: list[Tensor] = []
+    nodes = seeds
     for hop, fanout in enumerate(reversed(fanouts)):
         block, nodes, edges = sample_block(store.graph, nodes, fanout, removed, key(seed, "hop", hop))
         blocks.insert(0, block)

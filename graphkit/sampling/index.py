@@ -40,7 +40,12 @@ class EdgeIndex:
         if num_nodes * num_nodes * self.num_relations >= 2**63:
             raise GraphKitError(f"{num_nodes} nodes and {self.num_relations} relations are too many for a pair index")
         self.typed = rel is not None
-        self.keys, self.order = torch.sort(self._key(src, dst, rel), stable=True)
+        key = self._key(src, dst, rel)
+        if bool((key[1:] >= key[:-1]).all()):  # edges sorted by destination are so already
+            self.keys, self.order = key, torch.arange(len(key))
+        else:
+            self.keys, self.order = torch.sort(key, stable=True)
+        self.simple = bool((self.keys[1:] != self.keys[:-1]).all())
 
     @classmethod
     def of(cls, pairs: Pairs, num_nodes: int, both: bool = False) -> EdgeIndex:
@@ -52,7 +57,7 @@ class EdgeIndex:
         return cls(src, dst, num_nodes, rel)
 
     def _key(self, src: Tensor, dst: Tensor, rel: Tensor | None) -> Tensor:
-        pair = src * self.num_nodes + dst
+        pair = dst * self.num_nodes + src
         return pair if rel is None or not self.typed else pair * self.num_relations + rel
 
     def find(self, src: Tensor, dst: Tensor, rel: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -64,6 +69,9 @@ class EdgeIndex:
             known = rel < self.num_relations
         key = self._key(src, dst, rel)
         first = torch.searchsorted(self.keys, key)
+        if self.simple and len(self.keys):
+            count = (known & (self.keys[first.clamp(max=len(self.keys) - 1)] == key)).long()
+            return self.order[first[count > 0]], count
         count = torch.where(known, torch.searchsorted(self.keys, key, right=True) - first, 0)
         return self.order[spread(first, count)], count
 

@@ -32,6 +32,8 @@ class Targets:
         The message graph.
     pairs : Pairs
         P true pairs; with ``rel``, only edges of that relation (and their twins) count.
+    index : EdgeIndex
+        Of the message edges.
     directed : bool
         Whether the edge back, where no ``reverse_id`` names it, is another fact that may stay.
 
@@ -39,26 +41,22 @@ class Targets:
     --------
     >>> import graphkit
     >>> store = Store.of(graphkit.graphs.graph([0, 1], [1, 2], undirected=True))
-    >>> Targets(store, Pairs(torch.tensor([1]), torch.tensor([0]))).of(torch.tensor([0])).tolist()
+    >>> index = EdgeIndex(*store.graph.edges(order="eid"), 3)
+    >>> Targets(store, Pairs(torch.tensor([1]), torch.tensor([0])), index).of(torch.tensor([0])).tolist()
     [0, 1]
     """
 
-    def __init__(self, store: Store, pairs: Pairs, directed: bool = False) -> None:
-        src, dst = store.graph.edges(order="eid")
-        self.num_edges = len(src)
-        etype = store.edge_fields.get("etype") if pairs.rel is not None else None
-        index = EdgeIndex(src, dst, store.graph.num_nodes(), etype)
+    def __init__(self, store: Store, pairs: Pairs, index: EdgeIndex, directed: bool = False) -> None:
+        self.num_edges = store.graph.num_edges()
         edges, counts = index.find(pairs.src, pairs.dst, pairs.rel)
-        owner = torch.arange(len(pairs)).repeat_interleave(counts)
         if store.reverse_id is not None:
-            edges, owner = torch.cat([edges, store.reverse_id[edges]]), torch.cat([owner, owner])
-        if not directed and pairs.rel is None:
+            edges, counts = torch.stack([edges, store.reverse_id[edges]], 1).reshape(-1), 2 * counts
+        elif not directed and pairs.rel is None:
             back, more = index.find(pairs.dst, pairs.src)
-            edges = torch.cat([edges, back])
-            owner = torch.cat([owner, torch.arange(len(pairs)).repeat_interleave(more)])
-        order = torch.argsort(owner, stable=True)
-        self.edges = edges[order]
-        self.counts = torch.bincount(owner, minlength=len(pairs))
+            owner = torch.arange(len(pairs))
+            owner = torch.cat([owner.repeat_interleave(counts), owner.repeat_interleave(more)])
+            edges, counts = torch.cat([edges, back])[torch.argsort(owner, stable=True)], counts + more
+        self.edges, self.counts = edges, counts
         self.starts = torch.cumsum(self.counts, 0) - self.counts
 
     def of(self, rows: Tensor) -> Tensor:
@@ -212,14 +210,15 @@ class LinkLoader(Loader):
             store.prepare()
         directed = bool(getattr(data.card, "directed", False)) and store.reverse_id is None
         hide = remove_targets if train else False
-        targets = Targets(store, positive, directed) if hide else None
+        index = _message_index(store, positive) if hide or (train and num_negatives) else None
+        targets = Targets(store, positive, index, directed) if hide and index else None
         shuffle = train if shuffle is None else shuffle
         maker = PairMaker(
             store,
             positive if train else join(positive, negative),
             None if train else truth(len(positive), len(negative or ())),
             targets,
-            _known(store, positive, directed) if train and num_negatives else None,
+            _known(store, positive, index, directed) if train and num_negatives and index else None,
             hide,
             num_negatives,
             fanouts,
@@ -238,11 +237,20 @@ class LinkLoader(Loader):
             targets.of(torch.arange(min(hidden, self.num_examples)))
 
 
-def _known(store: Store, positive: Pairs, directed: bool) -> EdgeIndex:
+def _message_index(store: Store, pairs: Pairs) -> EdgeIndex:
+    """Index the message edges, by relation too if the pairs have one."""
+    src, dst = store.graph.edges(order="eid")
+    etype = store.edge_fields.get("etype") if pairs.rel is not None else None
+    return EdgeIndex(src, dst, store.graph.num_nodes(), etype)
+
+
+def _known(store: Store, positive: Pairs, index: EdgeIndex, directed: bool) -> EdgeIndex:
     """Index what no training negative may be: the training links and the message edges."""
+    if positive.rel is not None:
+        return EdgeIndex.of(positive, store.graph.num_nodes())
+    if (directed or store.reverse_id is not None) and bool(index.contains(positive.src, positive.dst).all()):
+        return index  # it has all links, and both directions where there are two
     src, dst = store.graph.edges(order="eid")
     total = store.graph.num_nodes()
-    if positive.rel is not None:
-        return EdgeIndex.of(positive, total)
     held = Pairs(torch.cat([positive.src, src]), torch.cat([positive.dst, dst]))
     return EdgeIndex.of(held, total, both=not directed)

@@ -55,7 +55,7 @@ class _Schedule:
         return iter([(self.epoch, index) for index in range(self.length)])
 
 
-def _same(batch: Batch) -> Batch:
+def _same(batch: Any) -> Any:
     return batch
 
 

@@ -165,13 +165,13 @@ def split_ids(data: Dataset, split: str | Tensor | None) -> Tensor:
     return ids
 
 
-def labels_of(data: Dataset | dgl.DGLGraph, ids: Tensor) -> Tensor | None:
+def labels_of(data: Dataset | dgl.DGLGraph, ids: Tensor | slice) -> Tensor | None:
     """Return the labels of nodes or graphs ``ids``, None where the data has no labels."""
     labels = data.ndata.get("label") if hasattr(data, "ndata") else data.labels
     return None if labels is None else labels[ids]
 
 
-def split_pairs(data: Dataset, split: str) -> tuple[Pairs, Pairs | None]:
+def split_pairs(data: Dataset, split: Any) -> tuple[Pairs, Pairs | None]:
     """Return a split's true pairs and its stored negatives (None if it has none).
 
     Parameters
@@ -187,7 +187,7 @@ def split_pairs(data: Dataset, split: str) -> tuple[Pairs, Pairs | None]:
     """
     if data.task not in ("link", "triple"):
         raise GraphKitError(f"{data.name} is loaded for the task {data.task!r}, which has no pairs; load it for 'link'")
-    if split not in data.splits:
+    if not isinstance(split, str) or split not in data.splits:
         raise unknown("split", split, data.splits)
     found = data.splits[split]
     negative = getattr(found, "neg", None)

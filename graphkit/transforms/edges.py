@@ -104,7 +104,8 @@ class AddReverseEdges:
 
     def __call__(self, graph: dgl.DGLGraph) -> dgl.DGLGraph:
         """Return the undirected graph."""
-        src, dst, fields = undirect(*homogeneous(graph).edges(order="eid"), dict(graph.edata), graph.num_nodes())
+        src, dst = homogeneous(graph).edges(order="eid")
+        src, dst, fields = undirect(src, dst, dict(graph.edata), graph.num_nodes())
         return with_edges(graph, src, dst, fields)
 
 
