@@ -79,7 +79,7 @@ def test_every_example_in_the_help_parses(line):
         ("train cora --epochs many", "--epochs"),
         ("train cora --set hidden", "name=value"),
         ("train coar", "did you mean 'cora'?"),
-        ("train digits --model gnc", "did you mean 'gcn'?"),
+        ("train digits --model gcnn", "did you mean 'gcn'?"),
         ("train digits --task nodes", "task"),
         ("train cora --model gcn --task triple", "triple"),
         ("info coar", "did you mean 'cora'?"),

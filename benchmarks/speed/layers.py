@@ -122,7 +122,14 @@ def measure(arguments: argparse.Namespace) -> dict:
             row["rounds_ms"] = {k: [round(1e3 * v, 3) for v in t] for k, t in times.items()}
             print(layer, threads, {k: round(v, 1) for k, v in row["ms"].items()}, flush=True)
             result["rows"].append(row)
+            write(result, arguments.out)  # a run that is cut short keeps what it measured
     return result
+
+
+def write(result: dict, out: Path) -> None:
+    """Write the JSON and the table."""
+    out.with_suffix(".json").write_text(json.dumps(result) + "\n")
+    out.with_suffix(".md").write_text(table(result))
 
 
 def table(result: dict) -> str:
@@ -180,8 +187,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "layers")
     arguments = parser.parse_args()
     result = measure(arguments)
-    arguments.out.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-    arguments.out.with_suffix(".md").write_text(table(result))
     print(table(result))
 
 

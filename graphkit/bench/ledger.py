@@ -106,7 +106,7 @@ def load_result(recipe: Recipe, folder: Path) -> Result | None:
     document = read_json(path)
     if document["digest"] != recipe.digest():
         return None
-    facts = {
+    facts: dict[str, Any] = {
         key: document[key] for key in ("dataset_fingerprint", "versions", "hardware", "command") if key in document
     }
     return Result(recipe, document["seeds"], facts)

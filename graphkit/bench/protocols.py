@@ -73,7 +73,7 @@ def _entry(name: str) -> tuple[Protocol, str]:
 def _load(recipe: Recipe, seed: int):
     import graphkit as gk
 
-    options = {"split": recipe.split, "seed": seed, "task": recipe.task, "transform": recipe.transform}
+    options: dict[str, Any] = {"split": recipe.split, "seed": seed, "task": recipe.task, "transform": recipe.transform}
     return gk.load(recipe.dataset, **options, **recipe.data)
 
 

@@ -28,24 +28,14 @@ def datasets() -> str:
     """Return the table of datasets, from their cards."""
     from graphkit import data
 
-    def line(card) -> list[str]:
+    def line(card) -> list[object]:
         home = "" if card.files else " (no download)"
-        return [f"`{card.name}`", ", ".join(card.tasks), size(card.statistics), card.title + home]
+        counts = [card.statistics.get(name, "") for name in ("graphs", "nodes", "edges")]
+        return [f"`{card.name}`", ", ".join(card.tasks), *counts, card.title + home]
 
-    return table(["name", "tasks", "size", "what"], (line(data.card(name)) for name in data.names()))
-
-
-def size(statistics) -> str:
-    """Say how large a dataset is in a few words.
-
-    >>> size({"num_graphs": 188, "num_nodes": 3371}), size({"num_nodes": 2708, "num_edges": 10556})
-    ('188 graphs', '2708 nodes, 10556 edges')
-    """
-    flat = {str(key).removeprefix("num_"): value for key, value in dict(statistics).items()}
-    if flat.get("graphs", 1) != 1:
-        return f"{flat['graphs']} graphs"
-    words = [f"{flat[key]} {key}" for key in ("nodes", "entities", "edges", "triples") if flat.get(key)]
-    return ", ".join(words[:2])
+    return table(
+        ["name", "tasks", "graphs", "nodes", "edges", "what"], (line(data.card(name)) for name in data.names())
+    )
 
 
 def models() -> str:

@@ -40,7 +40,7 @@ class Recipe:
         Rows of one group stand together; the dataset's name if empty.
     reported : mapping
         ``system`` and ``dataset`` under which the registry keeps the paper's number, where they are not the
-        recipe's own; ``{"system": None}`` for a row with no published number.
+        recipe's own; ``metrics`` maps ours to the paper's; ``{"system": None}`` for a row with no published number.
     floor : mapping of metric to float
         What the mean must reach.
     drift : float, optional
@@ -91,12 +91,12 @@ class Recipe:
         system, dataset = self.reported.get("system", self.system), self.reported.get("dataset", self.dataset)
         if system is None:
             return {}
-        found = {}
-        for item in registry.find("model", system).reported:
-            for metric in self.metrics:
-                same = item.metric.lower() == metric.rpartition("/")[2].lower()
-                wanted = self.reported.get("protocol", "")
-                if same and item.dataset.lower() == dataset.lower() and wanted in item.protocol:
+        kind = "explainer" if system in registry.entries("explainer") else "model"
+        names = self.reported.get("metrics") or {metric: metric.rpartition("/")[2] for metric in self.metrics}
+        found: dict[str, Any] = {}
+        for metric, name in names.items():
+            for item in registry.find(kind, system).reported:
+                if item.dataset.lower() == dataset.lower() and item.metric.lower() == name.lower():
                     found.setdefault(metric, dataclasses.asdict(item))
         return found
 

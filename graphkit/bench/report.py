@@ -17,7 +17,6 @@ versions, the machine, wall time and peak memory. `graphkit bench run NAME` meas
 
 Fractions are in percent; ± is the standard deviation over seeds (over folds where the protocol says folds). Sources of
 the papers' numbers: *read* (in the paper or its code), *third-party* (in another paper), *memory* (not looked up).
-
 """
 
 

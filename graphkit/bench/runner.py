@@ -49,7 +49,10 @@ def run_recipe(recipe: Recipe, folder: Path | None = None, seeds: Sequence[int] 
         path = place / "recipes" / f"{recipe.name}.yaml"
         _spawn(path, target, missing)
         known = ledger.load_result(recipe, place)
-    assert known is not None
+    if known is None:
+        raise GraphKitError(f"{recipe.name} has no seeds to measure")
+    if not missing:
+        known.save(target)  # labels, notes and published numbers may have changed since
     return known
 
 

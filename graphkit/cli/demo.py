@@ -79,7 +79,7 @@ def link(out: Path, seed: int) -> dict[str, Any]:
 
     data = gk.load("digits", seed=seed, task="link")
     folder = _folder(out, "link")
-    options = {"hidden": 64, "decoder": "mlp", "dropout": 0.0}
+    options: dict[str, Any] = {"hidden": 64, "decoder": "mlp", "dropout": 0.0}
     run = gk.fit("gcn", data, epochs=60, seed=seed, run_dir=folder, progress=False, **options)
     return {
         "task": "link",

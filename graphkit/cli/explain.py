@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.cli import parse
-from graphkit.cli.output import emit_json, show_pairs, show_table
+from graphkit.cli.output import emit_json, say, show_pairs, show_table
 from graphkit.core.errors import GraphKitError
 
 
@@ -71,11 +71,11 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
     explanation.to_html(page)
     explanation.plot(picture)
     edges = explanation.top_edges(question.top).to_dict("records")
-    fidelity = explanation.fidelity()
+    fidelity = explanation.fidelity(k=question.top)
     if as_json:
         answer = {"run": str(folder), "method": method, "target": target, "top_edges": edges, "fidelity": fidelity}
         return emit_json({**answer, "html": str(page), "png": str(picture)})
-    print(explanation.summary())
+    say(explanation.summary())
     show_table(
         f"what it rests on most ({method})",
         ("from", "to", "importance"),
@@ -84,8 +84,11 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
     )
     show_pairs(
         [
-            ("without them", f"the probability falls by {fidelity['plus']:.3f} (fidelity+)"),
-            ("with them alone", f"it falls by {fidelity['minus']:.3f} (fidelity-)"),
+            (
+                "without these edges",
+                f"the probability changes by {-fidelity['plus']:+.3f} (fidelity+ {fidelity['plus']:.3f})",
+            ),
+            ("with these alone", f"it changes by {-fidelity['minus']:+.3f} (fidelity- {fidelity['minus']:.3f})"),
         ]
     )
     print(f"page:    {page}\npicture: {picture}")

@@ -6,10 +6,11 @@ import dataclasses
 from typing import Any
 
 from graphkit.bench.numbers import reported_number
-from graphkit.bench.readme import size
-from graphkit.cli.output import emit_json, show_pairs, show_table
+from graphkit.cli.output import emit_json, say, show_pairs, show_table
 from graphkit.core.errors import unknown
 
+#: What to train on, by level.
+EXAMPLES = {"node": "cora", "link": "cora --task link", "graph": "mutag", "triple": "nations"}
 LEVELS = ("node", "link", "graph", "triple")
 
 
@@ -20,14 +21,19 @@ def list_datasets(task: str | None, as_json: bool) -> None:
     cards = [data.card(name) for name in data.names(task)]
     if as_json:
         return emit_json([card_record(card) for card in cards])
-    rows = [(c.name, " ".join(c.tasks), size(c.statistics), "-" if c.files else "no download", c.title) for c in cards]
-    local = {name for name, *_, kept, _ in rows if kept != "-"}
+    counts = ("graphs", "nodes", "edges")
     show_table(
         "Datasets",
-        ("name", "tasks", "size", "title"),
-        ((name + (" *" if name in local else ""), tasks, count, title) for name, tasks, count, _, title in rows),
+        ("name", "tasks", *counts, "what"),
+        (
+            (c.name + ("" if c.files else " *"), " ".join(c.tasks), *(c.statistics.get(n, "") for n in counts), c.title)
+            for c in cards
+        ),
+        right=counts,
+        cut="what",
     )
-    print("* needs no download.  Any set of TUDataset: tu/NAME.  More on one: graphkit info NAME")
+    print("* needs no download. Edges count both directions. Any set of TUDataset: tu/NAME.")
+    print("More on one: graphkit info NAME")
     return None
 
 
@@ -112,7 +118,7 @@ def show_info(name: str, as_json: bool) -> None:
 
 def show_card(card) -> None:
     """Print a dataset's card for people."""
-    print(f"{card.name}: {card.title}\n")
+    say(f"{card.name}: {card.title}\n")
     defaults = "; ".join(f"{task}: {card.split_for(task)}" for task in card.tasks)
     counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in card.statistics.items())
     show_pairs(
@@ -136,7 +142,7 @@ def show_card(card) -> None:
 
 def show_entry(entry) -> None:
     """Print a system's or explainer's record for people."""
-    print(f"{entry.name}: {summary(entry.obj)}\n")
+    say(f"{entry.name}: {summary(entry.obj)}\n".replace("``", ""))
     show_pairs(
         [
             ("paper", entry.title),
@@ -157,4 +163,4 @@ def show_entry(entry) -> None:
             right=("value",),
         )
     if entry.kind == "model":
-        print(f"Try: graphkit train cora --model {entry.name}" if "node" in levels(entry) else "")
+        print(f"Try: graphkit train {EXAMPLES.get(levels(entry)[0], 'cora')} --model {entry.name}")

@@ -39,17 +39,33 @@ def emit_json(value: Any) -> None:
     print(json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
-def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
-    """Print a table that fits 80 columns; ``right`` names the right-aligned columns."""
+def say(text: str) -> None:
+    """Print a sentence, wrapped between words."""
+    console().print(text, markup=False)
+
+
+def show_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = (), cut: str = ""
+) -> None:
+    """Print a table that fits 80 columns; ``right`` names the right-aligned columns, ``cut`` one that may be cut."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+    if title:
+        say(title)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    spare = console().width - sum(widths) - 3 * len(widths)
+    for column, width in zip(columns, widths, strict=True):
+        one_line = column == cut
+        room = max(8, width + spare + 1) if one_line else None
+        overflow: Any = "ellipsis" if one_line else "fold"
+        justify: Any = "right" if column in right else "left"
+        table.add_column(column, justify=justify, overflow=overflow, no_wrap=one_line, max_width=room)
+    for row in cells:
+        table.add_row(*map(Text, row))
     console().print(table)
 
 

@@ -45,7 +45,7 @@ def main(request: Request, as_json: bool) -> None:
         registry.find("model", request.model)  # a wrong name is told before anything is downloaded
     arguments = parse.settings(request.model_words)
     options = parse.settings(request.data_words, "--data")
-    place = {"split": request.split, "seed": request.seed, "task": request.task, "transform": request.transform}
+    place: dict[str, Any] = {"split": request.split, "seed": request.seed, "task": request.task, "transform": request.transform}
     data = gk.load(request.dataset, **place, **options)
     entry = registry.find("model", request.model or DEFAULTS[data.task])
     folder = run_dir(request, entry.name, data.name, data.task)
@@ -130,7 +130,7 @@ def show_metrics(metrics: Mapping[str, float], published: list[Any]) -> None:
                 f"{paper.protocol} ({paper.source})" if paper else "",
             )
         )
-    columns = ("metric", "val", "test", "paper", "paper's protocol (source)")
+    columns: tuple[str, ...] = ("metric", "val", "test", "paper", "paper's protocol (source)")
     if not papers:
         columns, rows = columns[:3], [row[:3] for row in rows]
     show_table("", columns, rows, right=("val", "test", "paper"))
