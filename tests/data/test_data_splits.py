@@ -170,3 +170,9 @@ def test_scaffolds_are_not_shared():
     held = [{groups[i] for i in part} for part in parts]
     assert sorted(np.concatenate(parts).tolist()) == list(range(100))
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+
+
+def test_the_order_of_ids_does_not_tell_links_from_non_links():
+    splits = gk.load("digits", task="link").splits
+    for pairs in (splits["train"].pos, splits["test"].pos, splits["test"].neg):
+        assert 0.4 < (pairs.src < pairs.dst).float().mean() < 0.6

@@ -165,15 +165,21 @@ def random_link(
     order = rng.permutation(links)
     negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)
     held = num_test + num_val
+    turn = numpy_generator(seed, "split", "random-link", "orientation") if undirected else None
     return {
-        "train": LinkSplit(_pairs(np.sort(order[held:]), num_nodes)),
-        "val": LinkSplit(_pairs(order[num_test:held], num_nodes), _pairs(negative[num_test:], num_nodes)),
-        "test": LinkSplit(_pairs(order[:num_test], num_nodes), _pairs(negative[:num_test], num_nodes)),
+        "train": LinkSplit(_pairs(np.sort(order[held:]), num_nodes, turn)),
+        "val": LinkSplit(_pairs(order[num_test:held], num_nodes, turn), _pairs(negative[num_test:], num_nodes, turn)),
+        "test": LinkSplit(_pairs(order[:num_test], num_nodes, turn), _pairs(negative[:num_test], num_nodes, turn)),
     }
 
 
-def _pairs(codes: np.ndarray, num_nodes: int) -> Pairs:
-    return Pairs(torch.from_numpy(codes // num_nodes), torch.from_numpy(codes % num_nodes))
+def _pairs(codes: np.ndarray, num_nodes: int, turn: np.random.Generator | None) -> Pairs:
+    """Return the pairs of codes, undirected ones either way round, lest the order of ids tell links from non-links."""
+    src, dst = codes // num_nodes, codes % num_nodes
+    if turn is not None:
+        around = turn.random(len(codes)) < 0.5
+        src, dst = np.where(around, dst, src), np.where(around, src, dst)
+    return Pairs(torch.from_numpy(src), torch.from_numpy(dst))
 
 
 def message_mask(data: Dataset, parts: dict[str, LinkSplit]) -> Tensor:
