@@ -11,10 +11,11 @@ from typing import Any
 
 from graphkit.explain.api import explain
 from graphkit.explain.attribution import Attribution
-from graphkit.explain.explanation import Explanation, Names, Prediction
-from graphkit.explain.measures import fidelity
+from graphkit.explain.explanation import Explanation, Prediction
 from graphkit.explain.gnnexplainer import GNNExplainer
 from graphkit.explain.integrated_gradients import IntegratedGradients
+from graphkit.explain.measures import fidelity
+from graphkit.explain.naming import Names
 from graphkit.explain.question import Question, ask
 from graphkit.explain.saliency import Saliency
 from graphkit.explain.target import Reading, Target

@@ -13,7 +13,8 @@ from graphkit.core.batch import Batch
 from graphkit.core.errors import GraphKitError, unknown
 from graphkit.core.registry import find
 from graphkit.explain.attribution import Attribution
-from graphkit.explain.explanation import Explanation, Names, Prediction
+from graphkit.explain.explanation import Explanation, Prediction
+from graphkit.explain.naming import Names, names_of
 from graphkit.explain.question import Question, ask, check_weights_honoured
 from graphkit.explain.target import Target, check_range, parse_target
 
@@ -90,18 +91,9 @@ def explain(
     question = ask(model, batch, target, labels=labels, reverse_id=_edge_field(source, "reverse_id"), **asked)
     with question.open():
         found = explainer(question, seed)
-    names = Names(
-        *(
-            [str(x) for x in (given if given is not None else getattr(data, field, None) or [])]
-            for given, field in (
-                (class_names, "class_names"),
-                (feature_names, "feature_names"),
-                (node_names, "node_names"),
-            )
-        )
-    )
+    names, kinds = names_of(data, source, target, class_names, feature_names, node_names)
     info = {"seed": seed, "options": _plain({**dataclasses.asdict(explainer), **asked}), **found.info}
-    return _assemble(method, question, found, labels, _node_labels(data, source), info, names, source)
+    return _assemble(method, question, found, labels, kinds, info, names, source)
 
 
 def _explainer(method: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -177,15 +169,6 @@ def _labels(data: Any, target: Target) -> Tensor | None:
     return labels if isinstance(labels, Tensor) and getattr(data, "task", "node") in {"node", "graph"} else None
 
 
-def _node_labels(data: Any, source: Any) -> Tensor | None:
-    """Return known classes of the nodes, to colour them where the model does not classify nodes."""
-    for labels in (getattr(source, "ndata", {}).get("label"), getattr(data, "labels", None)):
-        if isinstance(labels, Tensor) and not labels.is_floating_point() and labels.dim() == 1:
-            if source is not None and len(labels) == source.num_nodes():
-                return labels
-    return None
-
-
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
     return {k: v.tolist() if isinstance(v, Tensor) else v for k, v in options.items()}
 
@@ -195,7 +178,7 @@ def _assemble(
     question: Question,
     found: Attribution,
     labels: Tensor | None,
-    node_labels: Tensor | None,
+    kinds: Tensor | None,
     info: dict[str, Any],
     names: Names,
     source: Any,
@@ -218,8 +201,8 @@ def _assemble(
             node_mask.scatter_reduce_(0, ends, score.abs(), "amax")
     feat_mask = None if found.feat is None else found.feat.detach().cpu().float()
     classes = question.node_classes
-    if bool((classes < 0).all()) and node_labels is not None:
-        classes = node_labels.cpu()[question.node_ids]
+    if bool((classes < 0).all()) and kinds is not None:
+        classes = kinds.cpu()[question.node_ids]
     return Explanation(
         method=find("explainer", method).name,
         target=question.target,
@@ -249,8 +232,8 @@ def _prediction(question: Question, labels: Tensor | None) -> Prediction:
     true = None
     if labels is not None and target.kind in {"node", "graph"} and target.ids[0] < len(labels):
         label = labels[target.ids[0]].reshape(-1)
-        label = label[reading.column if len(label) > 1 else 0].item()
-        true = None if label != label or (label == -1 and not labels.is_floating_point()) else label
+        value = label[reading.column if len(label) > 1 else 0].item()
+        true = None if value != value or (value == -1 and not labels.is_floating_point()) else value
     return Prediction(reading, int(reading.answer(rows)), float(reading.probability(rows)), reading.table(rows), true)
 
 

@@ -110,7 +110,7 @@ def _legend(axes: Axes, explanation: Explanation, classes: list[int]) -> None:
     if not 1 < len(classes) <= len(PALETTE):
         return
     dots = [Line2D([], [], marker="o", linestyle="", color=PALETTE[c % len(PALETTE)]) for c in classes]
-    names = [textwrap.shorten(explanation.names.of_class(c), 24, placeholder="…") for c in classes]
+    names = [textwrap.shorten(explanation.names.of_kind(c), 24, placeholder="…") for c in classes]
     axes.legend(dots, names, fontsize=8, frameon=False, loc="upper right", ncols=1 + len(classes) // 6)
 
 

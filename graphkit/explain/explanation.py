@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.errors import DataError, GraphKitError
+from graphkit.explain.naming import Names
 from graphkit.explain.target import Reading, Target
 
 if TYPE_CHECKING:
@@ -50,36 +51,6 @@ class Prediction:
 
 
 @dataclass
-class Names:
-    """What people call things; empty where ids must do.
-
-    Parameters
-    ----------
-    classes, features, nodes : sequence of str
-    """
-
-    classes: list[str] = field(default_factory=list)
-    features: list[str] = field(default_factory=list)
-    nodes: list[str] = field(default_factory=list)
-
-    def of_class(self, label: int) -> str:
-        """Return the name of a class.
-
-        >>> Names().of_class(3), Names(["cat", "dog"]).of_class(1)
-        ('class 3', 'dog')
-        """
-        return self.classes[label] if label < len(self.classes) else f"class {label}"
-
-    def of_feature(self, index: int) -> str:
-        """Return the name of a feature."""
-        return self.features[index] if index < len(self.features) else f"feature {index}"
-
-    def of_node(self, node: int) -> str:
-        """Return the name of a node."""
-        return self.nodes[node] if node < len(self.nodes) else str(node)
-
-
-@dataclass
 class Explanation:
     """Why a model answered as it did: how much each node, edge and feature weighs in one prediction.
 
@@ -103,7 +74,8 @@ class Explanation:
     node_feat : Tensor, optional
         Signed scores ``[n, D]`` of methods that score each node's features.
     node_classes : Tensor, optional
-        The model's class (or else the label) of each node of ``nodes``, -1 unknown.
+        Of each node of ``nodes``: the model's class for node targets, else its label or kind (an atom's element), -1
+        unknown.
     node_top : Tensor, optional
         The three weightiest features of each node, int64 ``[n, 3]``, -1 none.
     info : dict
@@ -301,7 +273,7 @@ class Explanation:
     def save(self, path: str | Path) -> Path:
         """Write the explanation as JSON (without graph and model); :meth:`load` reads it."""
         path = Path(path)
-        record = {name: _pack(getattr(self, name)) for name in _TENSORS}
+        record: dict[str, Any] = {name: _pack(getattr(self, name)) for name in _TENSORS}
         record |= {
             "format_version": FORMAT_VERSION,
             "method": self.method,
@@ -341,7 +313,7 @@ class Explanation:
                 info=record["info"],
                 names=Names(**record["names"]),
                 graph=graph,
-                **{name: _unpack(record[name]) for name in _TENSORS},
+                **{name: _unpack(record[name]) for name in _TENSORS},  # type: ignore[arg-type]
             )
         except OSError as error:
             raise DataError(f"cannot read the explanation {path}: {error.strerror}") from error
@@ -355,7 +327,10 @@ class Explanation:
         return self.question
 
 
-_TENSORS = "node_mask edge_mask feat_mask nodes hops edges src dst group effect node_feat node_classes node_top".split()
+_TENSORS = (
+    *("node_mask", "edge_mask", "feat_mask", "nodes", "hops", "edges", "src", "dst", "group", "effect"),
+    *("node_feat", "node_classes", "node_top"),
+)
 
 
 def _percent(value: float) -> str:

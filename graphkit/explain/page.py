@@ -63,7 +63,7 @@ def content(explanation: Explanation, layout: Layout) -> dict[str, Any]:
         "nodes": _nodes(explanation, layout),
         "edges": _edges(explanation, layout),
         "roots": layout.roots,
-        "classes": [[c, names.of_class(c), PALETTE[c % len(PALETTE)]] for c in classes],
+        "classes": [[c, names.of_kind(c), PALETTE[c % len(PALETTE)]] for c in classes],
         "features": [
             [name, round(float(value), 6)] for name, value in zip(features.name, features.importance, strict=True)
         ],
@@ -116,7 +116,7 @@ def _nodes(explanation: Explanation, layout: Layout) -> list[dict[str, Any]]:
             "x": round(float(layout.where[i, 0]), 4),
             "y": round(float(layout.where[i, 1]), 4),
             "c": classes[i],
-            "class": explanation.names.of_class(classes[i]) if classes[i] >= 0 else "",
+            "class": explanation.names.of_kind(classes[i]) if classes[i] >= 0 else "",
             "hops": hops[i] if layout.roots else -1,
             "w": round(weight[i], 5),
             "features": [explanation.names.of_feature(f) for f in top[i] if f >= 0],

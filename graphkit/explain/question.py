@@ -86,10 +86,20 @@ class Question:
         return self.batch.feat.dim() == 2 and self.batch.feat.shape[1] > 0
 
     @property
+    def directed(self) -> bool:
+        """Whether each edge that can matter has a group of its own."""
+        return int((self.group >= 0).sum()) == self.num_groups
+
+    @property
+    def near(self) -> int:
+        """Nodes of the computation graph."""
+        return int((self.hops >= 0).sum())
+
+    @property
     def base_weight(self) -> Tensor:
         """Return the graph's own edge weights ``[m]``, ones where it has none."""
         if self.batch.edge_weight is not None:
-            return self.batch.edge_weight
+            return self.batch.edge_weight  # type: ignore[return-value]  # no blocks here
         return torch.ones(self.num_edges, dtype=self.batch.feat.dtype, device=self.device)
 
     @contextmanager
@@ -106,12 +116,12 @@ class Question:
 
     def weights(self, values: Tensor) -> Tensor:
         """Return edge weights ``[..., m]`` from one factor for each group ``[..., G]``; other edges keep theirs."""
-        padded = torch.cat([values, torch.ones_like(values[..., :1])], dim=-1)  # group -1 reads the appended 1
+        padded = torch.cat([values, values.new_ones(*values.shape[:-1], 1)], dim=-1)  # group -1 reads the appended 1
         return self.base_weight * padded[..., self.group.to(values.device)]
 
     def group_keep(self, kept: Tensor) -> Tensor:
         """Return which working edges stay, bool ``[S, m]``, from which groups stay ``[S, G]``; all others stay."""
-        padded = torch.cat([kept, torch.ones_like(kept[:, :1])], dim=1)
+        padded = torch.cat([kept, kept.new_ones(len(kept), 1)], dim=1)
         return padded[:, self.group]
 
     def rows(self, weight: Tensor | None = None, feat: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
@@ -149,7 +159,7 @@ class Question:
             flat = weight if keep is None else weight[keep]
             batch = batch.replace(edge_weight=flat.reshape(-1))
         if feat is not None:
-            batch = batch.replace(feat=feat.reshape(-1, *feat.shape[2:]))
+            batch = batch.replace(feat=feat.flatten(0, 1))
         return predict(self.model, batch, self.target, self._copied_roots(copies, keep), copies)
 
     def _copied_roots(self, copies: int, keep: Tensor | None) -> Tensor:
@@ -222,7 +232,7 @@ def predict(model: nn.Module, batch: Batch, target: Target, roots: Tensor, copie
 
 
 def copied(batch: Batch, copies: int, keep: Tensor | None = None) -> Batch:
-    """Return ``copies`` of a one-graph batch side by side, each without the edges where ``keep [copies, m]`` is False."""
+    """Return ``copies`` of a one-graph batch side by side, without the edges where ``keep [copies, m]`` is False."""
     src, dst = batch.graph.edges(order="eid")
     n, m = batch.graph.num_nodes(), len(src)
     shift = torch.arange(copies)[:, None] * n
@@ -282,7 +292,7 @@ def _norms(model: nn.Module, norm: str) -> Iterator[None]:
     if norm == "frozen":
         yield
         return
-    layers = [m for m in model.modules() if getattr(m, "norm", None) == "both"]
+    layers: list[Any] = [m for m in model.modules() if getattr(m, "norm", None) == "both"]
     for layer in layers:
         layer.norm = "recompute"
     try:
