@@ -13,6 +13,7 @@ from torch.nn.functional import leaky_relu
 
 from graphkit._kernels import attention, attention_v2
 from graphkit._kernels.common import by_thread, over_rows
+from graphkit.ops import _linear
 from graphkit.ops._linear import GroupGather, NeighbourSum, array, threads_for
 from graphkit.ops._relation import Relation
 from graphkit.ops._stats import GroupSoftmax
@@ -58,7 +59,7 @@ def _or_empty(x: Tensor | None, like: Tensor, *shape: int) -> np.ndarray:
 
 def _usable(rel: Relation, heads: int, *tensors: Tensor | None) -> bool:
     """Whether the kernels can run: on the CPU, with something to do."""
-    return heads > 0 and rel.num_edges > 0 and all(x is None or x.device.type == "cpu" for x in tensors)
+    return heads > 0 and rel.num_edges > 0 and _linear.compiled(*tensors)
 
 
 class GatAttention(Function):

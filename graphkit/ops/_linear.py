@@ -27,14 +27,15 @@ def array(x: Tensor) -> np.ndarray:
     return x.detach().contiguous().numpy()
 
 
-def _on_cpu(*tensors: Tensor | None) -> bool:
+def compiled(*tensors: Tensor | None) -> bool:
+    """Whether our kernels can read the tensors; where not, PyTorch's scatters do the work."""
     return all(x is None or x.device.type == "cpu" for x in tensors)
 
 
 def raw_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
     """Sum of ``weight * x`` over senders; x ``[from, F]``, weight ``[E, H]`` with H dividing F, out ``[to, F]``."""
     width = x.shape[1]
-    if not _on_cpu(x, weight):
+    if not compiled(x, weight):
         sender, receiver = rel.ends(x.device)
         message = x[sender]
         if weight is not None:
@@ -75,7 +76,7 @@ class EdgeDot(Function):
     def forward(ctx: Any, rel: Relation, x: Tensor, y: Tensor, heads: int) -> Tensor:
         ctx.rel = rel
         ctx.save_for_backward(x, y)
-        if not _on_cpu(x, y):
+        if not compiled(x, y):
             sender, receiver = rel.ends(x.device)
             return (x[sender] * y[receiver]).view(len(sender), heads, -1).sum(-1)
         out = torch.empty(rel.num_edges, heads, dtype=x.dtype)
@@ -98,7 +99,7 @@ class GroupSum(Function):
     @staticmethod
     def forward(ctx: Any, groups: Groups, x: Tensor) -> Tensor:
         ctx.groups = groups
-        if not _on_cpu(x):
+        if not compiled(x):
             return x.new_zeros(groups.num_groups, x.shape[1]).index_add_(0, groups.ids_on(x.device), x)
         out = torch.empty(groups.num_groups, x.shape[1], dtype=x.dtype)
         over_rows(sums.neighbour_sum, threads_for(x.numel()), groups.indptr, groups.item, array(x), out.numpy())

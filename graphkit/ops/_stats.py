@@ -10,6 +10,7 @@ from torch.autograd import Function
 
 from graphkit._kernels import stats
 from graphkit._kernels.common import over_rows
+from graphkit.ops import _linear
 from graphkit.ops._linear import GroupGather, GroupSum, NeighbourSum, Place, array, threads_for
 from graphkit.ops._relation import Groups, Relation
 
@@ -49,7 +50,7 @@ class Extreme(Function):
 
 def extreme(over: Relation | Groups, x: Tensor, sign: int) -> tuple[Tensor, Tensor]:
     """Value ``[to, F]`` and the row of x it came from (-1 where nothing came), without gradients."""
-    if x.device.type != "cpu":
+    if not _linear.compiled(x):
         if isinstance(over, Relation):
             return _extreme_elsewhere(*over.ends(x.device), over.num_to, x, sign)
         ids = over.ids_on(x.device)
@@ -76,7 +77,7 @@ class NeighbourMoments(Function):
     @staticmethod
     def forward(ctx: Any, rel: Relation, x: Tensor) -> tuple[Tensor, Tensor]:
         ctx.rel = rel
-        if x.device.type == "cpu":
+        if _linear.compiled(x):
             mean, var = (torch.empty(rel.num_to, x.shape[1], dtype=x.dtype) for _ in range(2))
             indptr, index, _ = rel.compressed()
             threads = threads_for(2 * rel.num_edges * x.shape[1])
@@ -107,7 +108,7 @@ class GroupSoftmax(Function):
     @staticmethod
     def forward(ctx: Any, groups: Groups, score: Tensor) -> Tensor:
         ctx.groups = groups
-        if score.device.type == "cpu":
+        if _linear.compiled(score):
             out = torch.empty(score.shape, dtype=score.dtype)
             over_rows(
                 stats.neighbour_softmax, threads_for(8 * score.numel()), groups.indptr, groups.item, array(score),

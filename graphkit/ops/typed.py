@@ -11,6 +11,7 @@ from torch.autograd import Function
 
 from graphkit._kernels.sort import counting_sort
 from graphkit.core.errors import GraphKitError
+from graphkit.ops import _linear
 from graphkit.ops._checks import together
 
 
@@ -22,7 +23,7 @@ class _Order(NamedTuple):
 
 
 def _sorted(types: Tensor, relations: int) -> _Order:
-    if types.device.type != "cpu":
+    if not _linear.compiled(types):
         sizes = types.bincount(minlength=relations).tolist()
         return _Order(types.argsort(stable=True), sizes)
     keys = types.contiguous().numpy()
