@@ -9,7 +9,9 @@ from graphkit.core.batch import Batch, Pairs
 
 @pytest.fixture
 def example():
-    @registry.register("example", kind="transform", title="An example", traits={"random"}, declines={"blocks": "why not"})
+    @registry.register(
+        "example", kind="transform", title="An example", traits={"random"}, declines={"blocks": "why not"}
+    )
     class Example: ...
 
     yield Example

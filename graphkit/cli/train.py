@@ -45,7 +45,12 @@ def main(request: Request, as_json: bool) -> None:
         registry.find("model", request.model)  # a wrong name is told before anything is downloaded
     arguments = parse.settings(request.model_words)
     options = parse.settings(request.data_words, "--data")
-    place: dict[str, Any] = {"split": request.split, "seed": request.seed, "task": request.task, "transform": request.transform}
+    place: dict[str, Any] = {
+        "split": request.split,
+        "seed": request.seed,
+        "task": request.task,
+        "transform": request.transform,
+    }
     data = gk.load(request.dataset, **place, **options)
     entry = registry.find("model", request.model or DEFAULTS[data.task])
     folder = run_dir(request, entry.name, data.name, data.task)

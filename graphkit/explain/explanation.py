@@ -328,8 +328,8 @@ class Explanation:
 
 
 _TENSORS = (
-    *("node_mask", "edge_mask", "feat_mask", "nodes", "hops", "edges", "src", "dst", "group", "effect"),
-    *("node_feat", "node_classes", "node_top"),
+    *("node_mask", "edge_mask", "feat_mask", "nodes", "hops", "edges", "src", "dst", "group"),
+    *("effect", "node_feat", "node_classes", "node_top"),
 )
 
 
