@@ -35,6 +35,8 @@ test-real: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/graphkit bench run
 	$(BIN)/graphkit bench report
+	$(BIN)/python benchmarks/ops/kernels.py
+	$(BIN)/python benchmarks/speed/layers.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

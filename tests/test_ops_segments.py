@@ -10,6 +10,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from graphkit import ops
 from graphkit._kernels.common import cuts, over_rows
+from graphkit._kernels.simd import exp_first
 from graphkit._kernels.sort import counting_sort
 
 OFFSETS = torch.tensor([0, 2, 2, 5, 6])
@@ -117,6 +118,43 @@ def test_two_threads_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(module, "threads_for", lambda work: 2)
     for a, b in zip(one, run(), strict=True):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_attention_of_hubs_over_many_chunks(monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """One row takes more edges than a chunk holds, on either side, with maxima in a late chunk."""
+    from graphkit.ops import _linear
+
+    torch.manual_seed(0)
+    ends = torch.randint(0, 20, (2, 300))
+    ends[0, :150], ends[1, 100:250] = 3, 5
+    graph = dgl.graph((ends[0], ends[1]), num_nodes=20)
+    x, z = (torch.randn(20, 2, 8, dtype=torch.float64).requires_grad_() for _ in range(2))
+    extra = torch.linspace(-9, 9, 600, dtype=torch.float64).view(300, 2).requires_grad_()
+    weight = torch.rand(300, 2, dtype=torch.float64).requires_grad_()
+
+    def run() -> list[torch.Tensor]:
+        if version == 1:
+            out = ops.attention(graph, x, x.sum(-1), z.sum(-1), extra, weight)
+        else:
+            out = ops.attention_v2(graph, x, z, z[0] * 3, extra.unsqueeze(-1).expand(300, 2, 8), weight)
+        return [out, *torch.autograd.grad(out.sin().sum(), [x, z, extra, weight])]
+
+    here = run()
+    monkeypatch.setattr(_linear, "compiled", lambda *tensors: False)
+    for one, other in zip(here, run(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_exponential_of_singles() -> None:
+    exact = np.concatenate([np.linspace(-87, 88, 5001), [0.0]])
+    values = exact.astype(np.float32)
+    exact = np.exp(values.astype(np.float64))
+    exp_first(values, len(values))
+    np.testing.assert_allclose(values, exact, rtol=2.5e-7)
+    special = np.array([-np.inf, -200, np.nan], np.float32)
+    exp_first(special, 3)
+    assert special[0] == special[1] == 0 and np.isnan(special[2])
 
 
 def test_counting_sort_is_stable() -> None:

@@ -13,7 +13,7 @@ from graphkit._kernels import sums
 from graphkit._kernels.common import over_rows
 from graphkit.ops._relation import Groups, Relation
 
-#: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/threads.py).
+#: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/kernels.py).
 SMALL = 1 << 21
 
 
