@@ -82,7 +82,10 @@ class MLP(nn.Module):
     def forward(self, feat: Tensor) -> Tensor:
         """Return ``[..., out_feats]`` for rows ``[..., in_feats]``."""
         check_feat("feat", feat, width=self.in_feats)
-        x = self.dropout(feat) if self.input_dropout else feat
-        for linear, norm in zip(self.linears, self.norms, strict=False):
-            x = self.dropout(self.activation(norm(linear(x))))
-        return self.linears[-1](x)
+        return self.after_first(self.linears[0](self.dropout(feat) if self.input_dropout else feat))
+
+    def after_first(self, x: Tensor) -> Tensor:
+        """Return ``[..., out_feats]`` for what the first linear map gives."""
+        for norm, linear in zip(self.norms, self.linears[1:], strict=True):
+            x = linear(self.dropout(self.activation(norm(x))))
+        return x
