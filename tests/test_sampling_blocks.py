@@ -141,3 +141,14 @@ def test_targets_may_repeat():
     made = graph([0, 1, 2], [1, 2, 3], undirected=True, node_fields={"label": [5, 6, 7, 8]})
     batch = next(iter(NeighborLoader(made, torch.tensor([3, 1, 3]), [1], batch_size=3)))
     assert batch.fields["nid"][batch.targets].tolist() == [3, 1, 3] and batch.label.tolist() == [8, 6, 8]
+
+
+def test_searching_and_looking_up_give_the_same_block(monkeypatch):
+    made = graph(torch.randint(40, (200,)), torch.randint(40, (200,)), 40)
+    seeds, removed = torch.tensor([7, 3, 39]), torch.tensor([0, 5, 9])
+    found = []
+    for table in (16, 0):
+        monkeypatch.setattr("graphkit.sampling.blocks._TABLE", table)
+        block, nodes, edges = sample_block(made, seeds, -1, removed)
+        found.append([*block.edges(order="eid"), nodes, edges, induced(made, seeds, removed)[1]])
+    assert all(torch.equal(a, b) for a, b in zip(*found))

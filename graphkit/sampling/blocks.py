@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import dgl
 
 
+#: A table over all nodes is read faster than ids are searched for, up to so many nodes per id.
+_TABLE = 16
+
+
 def check_fanouts(fanouts: Sequence[int]) -> list[int]:
     """Return the fanouts as a list of integers.
 
@@ -112,13 +116,28 @@ def _draw(dst: Tensor, edges: Tensor, fanout: int, seed: int) -> Tensor:
     return edges[rank < fanout]
 
 
-def _place(nodes: Tensor, ids: Tensor) -> Tensor:
-    """Return where each id stands in ``nodes`` (distinct), -1 where it does not."""
+def _place(nodes: Tensor, ids: Tensor, total: int | None = None) -> Tensor:
+    """Return where each id below ``total`` stands in ``nodes`` (distinct), -1 where it does not."""
     if not len(nodes):
         return torch.full_like(ids, -1)
+    if total is not None and total <= _TABLE * (len(nodes) + len(ids)):
+        table = torch.full((total,), -1)
+        table[nodes] = torch.arange(len(nodes))
+        return table[ids]
     ordered, order = torch.sort(nodes)
     where = torch.searchsorted(ordered, ids).clamp(max=len(nodes) - 1)
     return torch.where(ordered[where] == ids, order[where], -1)
+
+
+def _beyond(seeds: Tensor, ids: Tensor, total: int) -> Tensor:
+    """Return the distinct ids that are no seed, sorted."""
+    if total <= _TABLE * len(ids):
+        mark = torch.zeros(total, dtype=torch.bool)
+        mark[ids] = True
+        mark[seeds] = False
+        return mark.nonzero()[:, 0]
+    reached = torch.unique(ids)
+    return reached[~torch.isin(reached, seeds)]
 
 
 def _degrees_at(degrees: Tensor, ends: Tensor, nodes: Tensor, removed: Tensor | None) -> Tensor:
@@ -172,13 +191,14 @@ def sample_block(
         removed = torch.unique(removed)
     structure = _dgl.structure(graph)
     edges = _choose(graph, seeds, fanout, removed, seed)
-    target = _place(seeds, structure.dst[edges])
+    target = _place(seeds, structure.dst[edges], structure.num_src)
     order = torch.argsort(target * max(structure.num_edges, 1) + edges)
     edges, target = edges[order], target[order]
     source = structure.src[edges]
-    reached = torch.unique(source)
-    nodes = torch.cat([seeds, reached[~torch.isin(reached, seeds)]])
-    block = dgl.create_block((_place(nodes, source), target), num_src_nodes=len(nodes), num_dst_nodes=len(seeds))
+    nodes = torch.cat([seeds, _beyond(seeds, source, structure.num_src)])
+    block = dgl.create_block(
+        (_place(nodes, source, structure.num_src), target), num_src_nodes=len(nodes), num_dst_nodes=len(seeds)
+    )
     into = _degrees_at(structure.in_degrees, structure.dst, nodes, removed)
     out = _degrees_at(structure.out_degrees, structure.src, nodes, removed)
     block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})
@@ -198,7 +218,7 @@ def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -
     """
     structure = _dgl.structure(graph)
     edges = in_edges(graph, nodes, removed)
-    source, target = _place(nodes, structure.src[edges]), _place(nodes, structure.dst[edges])
+    source, target = (_place(nodes, ends[edges], structure.num_src) for ends in (structure.src, structure.dst))
     keep = source >= 0
     return _dgl.from_arrays(source[keep], target[keep], len(nodes)), edges[keep]
 
