@@ -80,9 +80,13 @@ def load(
         raw.report["unverified"] = dict(files.unverified)
     checksums = files.checksums or {entry.name: entry.sha256 for entry in found.files if entry.sha256}
     data = Dataset(raw, found, task, split, seed, split_options, checksums, reader_options)
-    names = (transform,) if isinstance(transform, str) else tuple(transform)
-    for step in names:
-        data = data.transform(find("transform", step).obj())
+    return _transformed(data, (transform,) if isinstance(transform, str) else tuple(transform))
+
+
+def _transformed(data: Dataset, names: tuple[str, ...]) -> Dataset:
+    """Apply registered transforms, and remember their names."""
+    for name in names:
+        data = data.transform(find("transform", name).obj())
     data.transform_names = names
     return data
 

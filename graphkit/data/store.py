@@ -212,7 +212,10 @@ def download(url: str, folder: Path, quiet: bool = False) -> bytes:
                 failure = error
                 if getattr(getattr(error, "response", None), "status_code", 0) in (401, 403, 404, 410):
                     break
-    raise DataError(f"{url} cannot be downloaded: {type(failure).__name__}: {failure}")
+    reason = (
+        "its host cannot be reached" if "NameResolution" in str(failure) else f"{type(failure).__name__}: {failure}"
+    )
+    raise DataError(f"{url} cannot be downloaded ({reason:.160})")
 
 
 def _downloader(url: str, quiet: bool):

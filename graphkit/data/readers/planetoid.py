@@ -66,9 +66,7 @@ def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False, 
     label = np.full(num_nodes, -1, dtype=np.int64)
     label[:known], label[test] = _classes(part["ally"]), _classes(part["ty"])
 
-    lists = part["graph"]
-    src = np.concatenate([np.full(len(to), u, dtype=np.int64) for u, to in lists.items()] or [np.empty(0, np.int64)])
-    dst = np.concatenate([np.asarray(to, dtype=np.int64) for to in lists.values()] or [np.empty(0, np.int64)])
+    src, dst = _ends(part["graph"])
     source, target, edge_fields, report = tidy(src, dst, num_nodes)
     report["isolated_without_label"] = int((label == -1).sum())
 
@@ -87,6 +85,13 @@ def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False, 
     )
     splits = {"public": public, **(_geom(files, num_nodes) if geom_gcn else {})}
     return Raw(collated, splits, {"class": [str(c) for c in range(part["y"].shape[1])]}, report)
+
+
+def _ends(lists: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Return the two ends of every entry of adjacency lists, int64 ``[E]`` each."""
+    none = np.empty(0, np.int64)
+    src = np.concatenate([none, *(np.full(len(to), u, dtype=np.int64) for u, to in lists.items())])
+    return src, np.concatenate([none, *(np.asarray(to, dtype=np.int64) for to in lists.values())])
 
 
 def _prefix(files: Files) -> str:
