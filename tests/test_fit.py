@@ -112,10 +112,12 @@ def test_patience_ends_the_training_and_test_is_not_looked_at_on_the_way():
 
 def test_more_epochs_go_on_where_a_finished_run_ended(tmp_path):
     fit("gcn", blocks(), run_dir=tmp_path / "a", **QUIET)
+    (tmp_path / "a" / ".checkpoint.pt.killed").write_bytes(b"half a checkpoint")
     longer = fit("gcn", blocks(), run_dir=tmp_path / "a", resume=True, progress=False, epochs=6)
     assert longer.rows == fit("gcn", blocks(), progress=False, epochs=6).rows
     again = fit("gcn", blocks(), run_dir=tmp_path / "a", resume=True, progress=False, epochs=6)
     assert again.metrics == longer.metrics
+    assert not list((tmp_path / "a").glob(".*"))
 
 
 @pytest.mark.parametrize("scheduler", ["cosine", "step", "exponential", "plateau", {"name": "step", "step_size": 1}])

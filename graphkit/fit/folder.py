@@ -129,6 +129,12 @@ class Folder:
         """Whether the run came to its end."""
         return (self.path / RESULT).is_file()
 
+    def tidy(self) -> None:
+        """Remove the half-written files that a kill left behind; what they were to replace is still whole."""
+        for name in (CONFIG, METRICS, WEIGHTS, VERSIONS, RESULT, CHECKPOINT):
+            for leftover in self.path.glob(f".{name}.*"):
+                leftover.unlink(missing_ok=True)
+
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write ``config.yaml`` and ``versions.json``."""
         text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)

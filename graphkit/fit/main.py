@@ -231,6 +231,7 @@ class Training:
                 self.done, self.current = state["done"], state["current"]
             elif self.folder.finished:
                 raise GraphKitError(f"{self.folder.path} holds a finished run without {CHECKPOINT}; load it: Run.load")
+        self.folder.tidy()
         self.folder.write_config(self.config)
 
     def phases(self) -> Iterator[Phase]:
