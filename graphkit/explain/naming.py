@@ -47,7 +47,7 @@ class Names:
 
     def of_kind(self, kind: int) -> str:
         """Return the name of a node's kind or class."""
-        return _name(self.kinds or self.classes, kind, "class")
+        return _name(self.kinds, kind, "label") if self.kinds else self.of_class(kind)
 
     def of_feature(self, index: int) -> str:
         """Return the name of a feature."""
