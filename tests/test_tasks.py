@@ -133,3 +133,11 @@ def test_place_follows_the_model():
     assert (
         place(batch.replace(pairs=Pairs(torch.tensor([0]), torch.tensor([1]))), torch.nn.Linear(1, 1)).label is not None
     )
+
+
+def test_a_users_task_is_left_as_it_was():
+    data = blocks(task="link")
+    task = LinkTask(data)
+    fit("gae", data, task, epochs=1, progress=False)
+    assert (task.objective, task.remove_targets) == (None, None)
+    assert task.on(blocks(task="link")).data is not data

@@ -117,7 +117,7 @@ def fit(
         check_precision(settings.precision, where)
         chosen.num_workers = num_workers
         chosen.prepare(module)
-        config = describe(module, data, chosen, settings, {})
+        config = describe(module, data, chosen, settings)
         training = Training(module, chosen, settings, where, config, Folder(run_dir) if run_dir else None)
         training.begin(resume)
         with Progress(progress) as bar:
@@ -164,8 +164,7 @@ def choose_task(
 ) -> tuple[Task, dict[str, Any]]:
     """Return the task, and the arguments that are left for the model."""
     if isinstance(task, Task):
-        if task.data is not data:
-            task = dataclasses.replace(task, data=data)
+        task = task.on(data)
         if forced or task.batch_size is None:
             task.batch_size = batch
         return task, arguments
@@ -269,7 +268,7 @@ class Training:
 
     def _train(self, phase: Phase, bar: Progress) -> PhaseResult:
         if phase.data is not None and phase.data is not phase.task.data:
-            phase.task = dataclasses.replace(phase.task, data=phase.data)
+            phase.task = phase.task.on(phase.data)
         phase.task.num_workers = self.task.num_workers
         changes = dict(phase.settings)
         if phase.epochs is not None:

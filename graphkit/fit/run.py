@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from graphkit.tasks.base import Task
 
 
-def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fit: dict[str, Any]) -> dict[str, Any]:
+def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings) -> dict[str, Any]:
     """Return what ``config.yaml`` holds: all that a run depends on."""
     name = getattr(model, "name", None) or None
     spec = getattr(model, "spec", None) or data.spec()
@@ -56,7 +55,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings, fi
                 "fingerprint": data.fingerprint(),
             },
             "task": {"name": task_name(task), "options": task.options},
-            "training": {**{k: v for k, v in settings.as_dict().items() if k != "seed"}, **fit},
+            "training": {name: value for name, value in settings.as_dict().items() if name != "seed"},
             "seed": settings.seed,
         }
     )
@@ -190,7 +189,7 @@ class Run:
         what = named[level]
         if what is not None:
             what = as_pairs(what) if level == "link" else torch.as_tensor(what, dtype=torch.int64).reshape(-1)
-        task = self.task if data is None else dataclasses.replace(self.task, data=data)
+        task = self.task if data is None else self.task.on(data)
         self.model.eval()
         weight = next(iter(self.model.parameters()), None)
         device = torch.device("cpu") if weight is None else weight.device
@@ -201,7 +200,7 @@ class Run:
 
     def evaluate(self, split: str = "test", data: Dataset | None = None) -> dict[str, float]:
         """Return the scores on ``split`` of the run's data, or of ``data``."""
-        task = self.task if data is None else dataclasses.replace(self.task, data=data)
+        task = self.task if data is None else self.task.on(data)
         return score(task, self.model, split, self.precision)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -141,6 +142,12 @@ class Task:
     def monitor(self) -> tuple[str, str]:
         """The history column that picks the best epoch, and ``"max"`` or ``"min"``."""
         return "val/loss", "min"
+
+    def on(self, data: Dataset) -> Self:
+        """Return a copy of the task for ``data``; what is settled for it does not show in the original."""
+        made = copy.copy(self)
+        made.data, made._loaders = data, {}
+        return made
 
     def prepare(self, model: nn.Module) -> None:
         """Settle what depends on the model, such as ``remove_targets``, before training begins."""
