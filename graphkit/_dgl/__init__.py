@@ -23,7 +23,6 @@ _PARTS = {
     "sddmm_kernel": "kernels",
     "one_thread": "kernels",
     "seed_sampler": "kernels",
-    "sample_block": "kernels",
 }
 
 __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
@@ -31,7 +30,7 @@ __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
 if TYPE_CHECKING:
     from graphkit._dgl.build import DEGREES, from_arrays, reverse, with_inverses, with_self_loops
     from graphkit._dgl.index import Structure, cache_size, structure
-    from graphkit._dgl.kernels import one_thread, sample_block, sddmm_kernel, seed_sampler, spmm_kernel
+    from graphkit._dgl.kernels import one_thread, sddmm_kernel, seed_sampler, spmm_kernel
 
 
 def __getattr__(name: str) -> Any:

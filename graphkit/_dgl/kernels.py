@@ -12,7 +12,6 @@ from dgl._sparse_ops import _gsddmm, _gspmm
 from dgl.utils import get_num_threads, set_num_threads
 from torch import Tensor
 
-from graphkit._dgl.index import structure
 from graphkit.core.random import key
 
 
@@ -87,46 +86,3 @@ def seed_sampler(seed: int) -> None:
     """
     # DGL takes a C int; hashing lets every bit of a longer seed matter.
     dgl.seed(key(seed, "dgl") & 0x7FFFFFFF)
-
-
-def sample_block(
-    graph: dgl.DGLGraph, seeds: Tensor, fanout: int, *, seed: int | None = None, exclude: Tensor | None = None
-) -> dgl.DGLGraph:
-    """Sample up to ``fanout`` incoming edges of each seed and return them as a block.
-
-    Parameters
-    ----------
-    graph : dgl.DGLGraph
-        The homogeneous message graph.
-    seeds : Tensor
-        int64 ``[S]``, distinct: the block's destinations, and its first sources.
-    fanout : int
-        -1 takes all.
-    seed : int, optional
-        Seeds the sampler before the draw.
-    exclude : Tensor, optional
-        Ids of edges that are not there.
-
-    Returns
-    -------
-    dgl block
-        With ``dgl.NID`` on both sides, ``dgl.EID`` on edges, and the degrees of :data:`DEGREES` in ``graph`` (without
-        regard to ``exclude``) on both sides.
-
-    Examples
-    --------
-    >>> import graphkit, dgl
-    >>> sample_block(dgl.graph(([0, 1], [2, 2])), torch.tensor([2]), -1).num_src_nodes()
-    3
-    """
-    with one_thread():
-        if seed is not None:
-            seed_sampler(seed)
-        picked = dgl.sampling.sample_neighbors(graph, seeds, fanout, exclude_edges=exclude)
-        block = dgl.to_block(picked, seeds)
-    block.edata[dgl.EID] = picked.edata[dgl.EID][block.edata[dgl.EID]]
-    tensors = structure(graph)
-    for data in (block.srcdata, block.dstdata):
-        ids = data[dgl.NID]
-        data["gk_in_degrees"], data["gk_out_degrees"] = tensors.in_degrees[ids], tensors.out_degrees[ids]
-    return block
