@@ -77,10 +77,10 @@ def _load(recipe: Recipe, seed: int):
     return gk.load(recipe.dataset, **options, **recipe.data)
 
 
-def _fit(recipe: Recipe, data, seed: int):
+def _fit(recipe: Recipe, data, seed: int, track: tuple[str, ...] = ("val",)):
     import graphkit as gk
 
-    return gk.fit(recipe.system, data, seed=seed, progress=False, **recipe.fit, **recipe.arguments)
+    return gk.fit(recipe.system, data, seed=seed, progress=False, track=track, **recipe.fit, **recipe.arguments)
 
 
 def _wanted(recipe: Recipe, metrics) -> dict[str, float]:
@@ -101,18 +101,19 @@ def best_val(recipe: Recipe, seed: int) -> Outcome:
 def _fold_runs(recipe: Recipe, seed: int, share: float):
     """Yield the dataset of each fold and its run; ``share`` of the training part is held out as validation.
 
-    With ``share=0`` the test part stands in for validation, which only a test-selected protocol may do.
+    With ``share=0`` nothing is held out and the test part is scored after every epoch instead.
     """
     from graphkit.core.random import generator
 
     data = _load(recipe, seed)
     for k in range(int(recipe.options.get("folds", 10))):
         fold = data.fold(k)
-        yield fold, _fit(recipe, _hold_out(fold, share, generator(seed, "inner validation", k)), seed)
+        part = _hold_out(fold, share, generator(seed, "inner validation", k))
+        yield fold, _fit(recipe, part, seed, track=("val",) if share else ("test",))
 
 
 def _hold_out(fold, share: float, rng):
-    """Return the fold with a stratified ``share`` of its training graphs as validation, or its test part as such."""
+    """Return the fold with a stratified ``share`` of its training graphs as validation; none if ``share`` is 0."""
     import torch
 
     parts = fold.splits
@@ -120,7 +121,7 @@ def _hold_out(fold, share: float, rng):
     train = torch.cat([parts["train"], parts["val"]]) if "val" in parts else parts["train"]
     train = train[~torch.isin(train, test)]
     if share == 0:
-        return fold.with_split({"train": train, "val": test, "test": test})
+        return fold.with_split({"train": train, "test": test})
     held = []
     for label in fold.labels[train].unique():
         ids = train[fold.labels[train] == label]
@@ -142,7 +143,7 @@ def folds_test_selected(recipe: Recipe, seed: int) -> Outcome:
     metric = recipe.metrics[0].rpartition("/")[2]
     curves, fingerprint = [], ""
     for fold, run in _fold_runs(recipe, seed, share=0.0):
-        curves.append([float(value) for value in run.history[f"val/{metric}"]])
+        curves.append([float(value) for value in run.history[f"test/{metric}"]])
         fingerprint = fingerprint or fold.fingerprint()
     lengths = {len(curve) for curve in curves}
     if len(lengths) != 1:

@@ -56,17 +56,21 @@ def main(request: Request, as_json: bool) -> None:
     folder = run_dir(request, entry.name, data.name, data.task)
     if not as_json:
         print(f"training {entry.name} on {data.name} ({data.task}, split {data.split_name}, seed {request.seed})")
-    run = gk.fit(
-        entry.name,
-        data,
-        **{name: value for name, value in request.fit.items() if value is not None},
-        seed=request.seed,
-        device=request.device,
-        run_dir=folder,
-        resume=request.resume,
-        progress=not as_json and sys.stderr.isatty(),
-        **arguments,
-    )
+    try:
+        run = gk.fit(
+            entry.name,
+            data,
+            **{name: value for name, value in request.fit.items() if value is not None},
+            seed=request.seed,
+            device=request.device,
+            run_dir=folder,
+            resume=request.resume,
+            progress=not as_json and sys.stderr.isatty(),
+            **arguments,
+        )
+    except KeyboardInterrupt:
+        print(f"go on with the same command and: --out {folder} --resume", file=sys.stderr)
+        raise
     published = reported(entry, data.name, data.task)
     if as_json:
         emit_json(
