@@ -66,9 +66,11 @@ class Result:
             "digest": self.recipe.digest(),
             "recipe": {k: v for k, v in asdict(self.recipe).items() if k != "name"},
             "protocol": protocols.text(self.recipe.protocol),
+            "remove_targets": self.recipe.remove_targets(),
             "results": results,
             "wall_s": round(sum(item["wall_s"] for item in self.seeds), 1),
             "peak_memory_mb": max(item["peak_memory_mb"] for item in self.seeds),
+            "commit": ", ".join(dict.fromkeys(item["commit"] for item in self.seeds)),
             **self.facts,
             "seeds": sorted(self.seeds, key=lambda s: s["seed"]),
         }

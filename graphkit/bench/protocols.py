@@ -90,12 +90,17 @@ def _wanted(recipe: Recipe, metrics) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if name.startswith(("val/", "test/"))}
 
 
+def _details(run) -> dict[str, Any]:
+    """Return the settings that were in force, the registration's defaults among them."""
+    return {"epochs": len(run.history), "best_epoch": run.epoch, **{k: run.config[k] for k in ("training", "task")}}
+
+
 @protocol("best-val", "read at the best validation epoch")
 def best_val(recipe: Recipe, seed: int) -> Outcome:
     """Train once; read every metric at the epoch with the best validation score."""
     data = _load(recipe, seed)
     run = _fit(recipe, data, seed)
-    return Outcome(_wanted(recipe, run.metrics), {"epochs": len(run.history)}, data.fingerprint())
+    return Outcome(_wanted(recipe, run.metrics), _details(run), data.fingerprint())
 
 
 def _fold_runs(recipe: Recipe, seed: int, share: float):
@@ -141,17 +146,17 @@ def folds_test_selected(recipe: Recipe, seed: int) -> Outcome:
     reason to compute it is to stand beside the published one.
     """
     metric = recipe.metrics[0].rpartition("/")[2]
-    curves, fingerprint = [], ""
+    curves, fingerprint, training = [], "", {}
     for fold, run in _fold_runs(recipe, seed, share=0.0):
         curves.append([float(value) for value in run.history[f"test/{metric}"]])
-        fingerprint = fingerprint or fold.fingerprint()
+        fingerprint, training = fingerprint or fold.fingerprint(), run.config["training"]
     lengths = {len(curve) for curve in curves}
     if len(lengths) != 1:
         raise GraphKitError(f"{recipe.name}: folds stopped after different epochs {sorted(lengths)}; set no patience")
     average = [statistics.fmean(column) for column in zip(*curves, strict=True)]
     best = max(range(len(average)), key=average.__getitem__)
     folds = [curve[best] for curve in curves]
-    details = {"epoch": best, "folds": {recipe.metrics[0]: folds}}
+    details = {"epoch": best, "folds": {recipe.metrics[0]: folds}, "training": training}
     return Outcome({recipe.metrics[0]: average[best]}, details, fingerprint)
 
 
@@ -159,12 +164,13 @@ def folds_test_selected(recipe: Recipe, seed: int) -> Outcome:
 def folds_inner_val(recipe: Recipe, seed: int) -> Outcome:
     """Train on 90 % of each training fold, choose the epoch on the rest, read the test fold there."""
     folds: dict[str, list[float]] = {}
-    fingerprint = ""
+    fingerprint, details = "", {}
     for fold, run in _fold_runs(recipe, seed, share=0.1):
         for name, value in _wanted(recipe, run.metrics).items():
             folds.setdefault(name, []).append(value)
-        fingerprint = fingerprint or fold.fingerprint()
-    return Outcome({name: statistics.fmean(values) for name, values in folds.items()}, {"folds": folds}, fingerprint)
+        fingerprint, details = fingerprint or fold.fingerprint(), _details(run)
+    means = {name: statistics.fmean(values) for name, values in folds.items()}
+    return Outcome(means, {"folds": folds, "training": details["training"]}, fingerprint)
 
 
 @protocol("frequency", "no learning: candidates ranked by how often they stand at this side of the relation")

@@ -100,6 +100,15 @@ class Recipe:
                     found.setdefault(metric, dataclasses.asdict(item))
         return found
 
+    def remove_targets(self) -> bool | str | None:
+        """Return whether target links leave the message graph while training; None where there are no target links."""
+        from graphkit.core import registry
+
+        if self.task not in {"link", "triple"} or self.system not in registry.entries("model"):
+            return None
+        default = registry.find("model", self.system).options.get("remove_targets")
+        return self.arguments.get("remove_targets", default)
+
 
 def home(folder: Path | None = None) -> Path:
     """Return the folder of recipes and results: the one given, ``./benchmarks``, or the checkout's.

@@ -36,6 +36,7 @@ def rows(folder: Path | None = None) -> list[dict[str, Any]]:
                     "system": recipe["label"] or recipe["system"],
                     "protocol": document["protocol"],
                     "split": recipe["split"],
+                    "remove_targets": document.get("remove_targets"),
                     "note": recipe["note"],
                     "num_seeds": len(document["seeds"]),
                     "floor": recipe["floor"].get(result["metric"]),
@@ -56,6 +57,8 @@ def _cells(row: dict[str, Any]) -> list[str]:
         ours += f" ± {number(metric, row['std'])}"
     paper = row["published"]
     protocol = row["protocol"] + (f", split {row['split']}" if row["split"] else "")
+    if row["remove_targets"] is not None:
+        protocol += f", remove_targets={row['remove_targets']}"
     return [
         row["dataset"],
         row["system"],
