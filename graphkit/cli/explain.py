@@ -76,21 +76,24 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
         answer = {"run": str(folder), "method": method, "target": target, "top_edges": edges, "fidelity": fidelity}
         return emit_json({**answer, "html": str(page), "png": str(picture)})
     say(explanation.summary())
-    show_table(
-        f"what it rests on most ({method})",
-        ("from", "to", "importance"),
-        ((edge["src"], edge["dst"], f"{edge['importance']:.3f}") for edge in edges),
-        right=("from", "to", "importance"),
-    )
-    show_pairs(
-        [
-            (
-                "without these edges",
-                f"the probability changes by {-fidelity['plus']:+.3f} (fidelity+ {fidelity['plus']:.3f})",
-            ),
-            ("with these alone", f"it changes by {-fidelity['minus']:+.3f} (fidelity- {fidelity['minus']:.3f})"),
-        ]
-    )
+    if not edges:
+        say("No edge can matter: the answer is computed from the target alone.")
+    else:
+        show_table(
+            f"what it rests on most ({method})",
+            ("from", "to", "importance"),
+            ((edge["src"], edge["dst"], f"{edge['importance']:.3f}") for edge in edges),
+            right=("from", "to", "importance"),
+        )
+        show_pairs(
+            [
+                (
+                    "without these edges",
+                    f"the probability changes by {-fidelity['plus']:+.3f} (fidelity+ {fidelity['plus']:.3f})",
+                ),
+                ("with these alone", f"it changes by {-fidelity['minus']:+.3f} (fidelity- {fidelity['minus']:.3f})"),
+            ]
+        )
     print(f"page:    {page}\npicture: {picture}")
     return None
 
