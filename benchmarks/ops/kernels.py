@@ -20,6 +20,7 @@ from timing import interleave, provenance
 
 import graphkit  # noqa: F401
 from graphkit import _dgl, ops
+from graphkit._kernels import sums
 from graphkit.ops import _linear
 from graphkit.ops._relation import relation
 
@@ -43,10 +44,16 @@ def candidates(nodes: int, edges: int, width: int) -> dict[str, dict[str, Callab
     def csr(values: torch.Tensor) -> torch.Tensor:
         return torch.sparse_csr_tensor(indptr, index, values, size=(nodes, nodes)) @ x
 
+    def numba_sum() -> torch.Tensor:
+        out = torch.empty(nodes, width)
+        sums.neighbour_sum(0, nodes, *rel.compressed()[:2], x.numpy(), out.numpy())
+        return out
+
     ones = torch.ones(edges)
     return {
         "sum": {
-            "numba": lambda: _linear.raw_sum(rel, x, None),
+            "graphkit": lambda: _linear.raw_sum(rel, x, None),
+            "numba": numba_sum,
             "dgl": lambda: _dgl.spmm_kernel(gidx, "copy_lhs", "sum", x, None),
             "torch-csr": lambda: csr(ones),
             "index_add": lambda: x.new_zeros(nodes, width).index_add_(0, dst, x[src]),
