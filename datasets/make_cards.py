@@ -15,12 +15,30 @@ import csv
 import gzip
 import hashlib
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
 
 HERE = Path(__file__).resolve().parent
 SKIPPED = ("README", "label_readme", ".DS_Store")
+#: Families whose canonical address is a page, not a file: taken from the repository that the mirror's copy came from.
+FROM_SOURCE = (
+    "attack",
+    "benchmarking_gnns_splits",
+    "combinatorial",
+    "explain",
+    "expressivity",
+    "gnn_comparison_splits",
+    "molecules",
+    "nas",
+)
+#: For cards that use a part of their folder: patterns of the files they take.
+ONLY: dict[str, tuple[str, ...]] = {
+    **{f"sr{n}": (f"sr{n}.g6*",) for n in (16622, 251256, 281264, 291467, 351668, 351899, 361446, 401224)},
+}
+#: Files that a card takes from other folders: family, dataset, file there, name on the card.
+BORROWED: dict[str, list[tuple[str, str, str, str]]] = {}
 
 
 def digest(data: bytes) -> str:
@@ -44,6 +62,8 @@ def published(row: dict, name: str) -> list[dict]:
         return [{"url": canonical, "member": row["source_path"].partition(":")[2]}]
     if family == "moleculenet":
         return [{"url": raw_url(row)}, {"url": canonical}]
+    if family in FROM_SOURCE:
+        return [{"url": raw_url(row)}] if row["source_repo"] else []
     if canonical.startswith("https://") and " " not in canonical and "/tree/" not in canonical:
         return [{"url": canonical}]
     return [{"url": raw_url(row)}]
@@ -63,16 +83,28 @@ def entry(data: Path, row: dict) -> dict:
     return {"name": name, "bytes": len(content), "sha256": digest(content), "sources": [mirror, *published(row, name)]}
 
 
+def listed(made: dict) -> str:
+    """Return an entry as one line of YAML."""
+    return "  - " + yaml.safe_dump(made, default_flow_style=True, sort_keys=False, width=10_000).strip()
+
+
 def section(data: Path, rows: list[dict], card: dict) -> str:
     """Return the ``files:`` section of a card."""
     mine = [r for r in rows if (r["family"], r["dataset"]) == (card["family"], card["dataset"])]
     mine = [r for r in mine if not any(skip in r["file"] for skip in SKIPPED)]
+    if card["name"] in ONLY:
+        mine = [r for r in mine if any(fnmatch(r["file"], pattern) for pattern in ONLY[card["name"]])]
     if not mine:
         sys.exit(f"the manifest has no files of {card['family']}/{card['dataset']}")
     lines = ["files:"]
     for row in mine:
         made = entry(data, row)
-        lines.append("  - " + yaml.safe_dump(made, default_flow_style=True, sort_keys=False, width=10_000).strip())
+        lines.append(listed(made))
+    for family, dataset, file, name in BORROWED.get(card["name"], ()):
+        row = next(r for r in rows if (r["family"], r["dataset"], r["file"]) == (family, dataset, file))
+        made = entry(data, row) | {"name": name}
+        made["sources"][0]["mirror"] = f"../../{family}/{dataset}/{file}"
+        lines.append(listed(made))
     return "\n".join(lines) + "\n"
 
 

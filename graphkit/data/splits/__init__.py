@@ -1,6 +1,7 @@
 """How a dataset is divided: registered protocols for nodes, graphs, links and triples."""
 
 from graphkit.data.splits.links import LinkSplit, TripleSplit, random_link
+from graphkit.data.splits.paired import paired
 from graphkit.data.splits.rows import check_parts, folds, geom_gcn, public, random, random_per_class, stratified10
 from graphkit.data.splits.scaffold import scaffold
 
@@ -10,6 +11,7 @@ __all__ = [
     "check_parts",
     "folds",
     "geom_gcn",
+    "paired",
     "public",
     "random",
     "random_link",

@@ -1,0 +1,60 @@
+"""Facts of the published sets of graphs, beyond the counts that their cards state."""
+
+from __future__ import annotations
+
+import networkx
+import pytest
+import torch
+
+import graphkit as gk
+
+pytestmark = pytest.mark.real
+
+
+def test_the_pairs_of_exp_have_different_labels_and_stay_together():
+    for name in ("exp", "cexp"):
+        data = gk.load(name)
+        assert torch.bincount(data.labels).tolist() == [600, 600]
+        assert bool((data.labels[0::2] != data.labels[1::2]).all())
+        sizes = data.collated.node_counts
+        assert (int(sizes.min()), int(sizes.max())) == {"exp": (33, 73), "cexp": (40, 81)}[name]
+        for part in data.splits.values():
+            assert bool((part[0::2] + 1 == part[1::2]).all())
+
+
+def test_csl_is_four_regular_in_five_folds():
+    data = gk.load("csl")
+    degree = torch.bincount(data.collated.dst + torch.repeat_interleave(data.collated.node_offsets[:-1], 164))
+    assert bool((degree == 4).all()) and torch.bincount(data.labels).tolist() == [15] * 10
+    assert [len(data.fold(4).splits[part]) for part in ("train", "val", "test")] == [90, 30, 30]
+
+
+def test_brec_has_four_hundred_pairs_of_different_graphs_of_equal_size():
+    data = gk.load("brec")
+    sizes, edges = data.collated.node_counts, data.collated.edge_counts
+    assert torch.bincount(data.collated.graph_fields["part"]).tolist() == [120, 100, 100, 200, 200, 40, 40]
+    assert bool((sizes[0::2] == sizes[1::2]).all()) and bool((edges[0::2] == edges[1::2]).all())
+    # The smallest pairs can be told apart exactly.
+    for pair in range(5):
+        first, second = (networkx.Graph(data[2 * pair + i].to_networkx()) for i in (0, 1))
+        assert not networkx.is_isomorphic(first, second)
+
+
+def test_strongly_regular_graphs_are_strongly_regular():
+    for name, (k, a, c) in {"sr16622": (6, 2, 2), "sr251256": (12, 5, 6), "sr401224": (12, 2, 4)}.items():
+        graph = gk.load(name)[0]
+        A = torch.zeros(graph.num_nodes(), graph.num_nodes()).index_put(graph.edges(), torch.tensor(1.0))
+        eye = torch.eye(len(A))
+        assert torch.equal(A @ A, k * eye + a * A + c * (1 - A - eye))
+
+
+def test_small_graphs_are_as_many_as_are_known():
+    data = gk.load("small-graphs")
+    assert torch.bincount(data.collated.node_counts).tolist() == [0, 0, 1, 2, 6, 21, 112, 853, 11117]
+
+
+def test_substructure_counts_are_those_of_the_graphs():
+    data = gk.load("substructure-counting")
+    for i in range(0, 5000, 500):
+        triangles = sum(networkx.triangles(networkx.Graph(data[i].to_networkx())).values()) // 3
+        assert triangles == int(data.labels[i, 0])
