@@ -95,12 +95,13 @@ class GINConv(_Isomorphism):
     ) -> Tensor:
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]`` and ``edge_weight [E]``."""
         self.check(graph, feat, edge_weight=edge_weight)
-        first = self.mlp.linears[0] if isinstance(self.mlp, MLP) else None
-        if first is None or first.in_features <= first.out_features:
+        first = self.mlp.linears[0] if isinstance(self.mlp, MLP) else self.mlp
+        if not isinstance(first, nn.Linear) or first.in_features <= first.out_features:
             return self._update(graph, feat, ops.spmm(graph, feat, edge_weight))
         z = feat @ first.weight.T  # W ((1 + eps) x + A x) = (1 + eps) W x + A W x, on narrower rows
-        h = (1 + self.eps) * ops.dst_rows(graph, z) + ops.spmm(graph, z, edge_weight) + first.bias
-        return self.mlp.after_first(h)
+        h = (1 + self.eps) * ops.dst_rows(graph, z) + ops.spmm(graph, z, edge_weight)
+        h = h if first.bias is None else h + first.bias
+        return self.mlp.after_first(h) if isinstance(self.mlp, MLP) else h
 
 
 @register(

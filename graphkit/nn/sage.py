@@ -67,5 +67,5 @@ class SAGEConv(Layer):
             neigh = ops.spmm(graph, self.fc_neigh(feat), edge_weight, self.aggregator)
         else:
             neigh = self.fc_neigh(ops.spmm(graph, feat, edge_weight, self.aggregator))
-        h = self.fc_self(ops.dst_rows(graph, feat)) + neigh
+        h = self.fc_self(ops.dst_rows(graph, feat)).add_(neigh)  # no third array of this size
         return F.normalize(h, dim=-1) if self.normalize else h

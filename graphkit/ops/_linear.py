@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,16 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from graphkit import _dgl
 from graphkit._kernels import sums
 from graphkit._kernels.common import over_rows
 from graphkit.ops._relation import Groups, Relation
 
 #: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/kernels.py).
 SMALL = 1 << 21
+
+#: Multiply-adds from which DGL's unweighted sum is ahead of ours, whose call costs less (benchmarks/ops/kernels.py).
+LARGE = 1 << 17
 
 
 def threads_for(work: int) -> int:
@@ -42,14 +47,21 @@ def raw_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
             heads = weight.shape[1]
             message = (message.view(len(sender), heads, -1) * weight.unsqueeze(-1)).view(len(sender), width)
         return x.new_zeros(rel.num_to, width).index_add_(0, receiver, message)
+    threads = threads_for(rel.num_edges * width)
+    if weight is None and rel.num_edges * width >= LARGE:
+        return _dgl_sum(rel, x.detach().contiguous(), threads)
     out = torch.empty(rel.num_to, width, dtype=x.dtype)
     indptr, index, edge = rel.compressed()
-    threads = threads_for(rel.num_edges * width)
     if weight is None:
         over_rows(sums.neighbour_sum, threads, indptr, index, array(x), out.numpy())
     else:
         over_rows(sums.neighbour_weighted_sum, threads, indptr, index, edge, array(weight), array(x), out.numpy())
     return out
+
+
+def _dgl_sum(rel: Relation, x: Tensor, threads: int) -> Tensor:
+    with _dgl.one_thread() if threads == 1 else contextlib.nullcontext():
+        return _dgl.spmm_kernel(rel.index(), "copy_lhs", "sum", x, None)[0]
 
 
 class NeighbourSum(Function):

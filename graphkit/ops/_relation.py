@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -63,6 +63,11 @@ class Relation:
         """The same edges, backwards."""
         return Relation(self._structure, not self._backwards)
 
+    def index(self) -> Any:
+        """DGL's index of the edges, turned round for a flipped relation."""
+        gidx = self._structure.gidx
+        return gidx.reverse() if self._backwards else gidx
+
     def compressed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``indptr [to + 1], index [E], edge [E]``: who sends to each receiver, and by which edge."""
         name = "numpy_csr" if self._backwards else "numpy_csc"
@@ -81,6 +86,10 @@ class Relation:
 
         src, dst = self._structure.cached(f"ends_{device}", make)
         return (dst, src) if self._backwards else (src, dst)
+
+    def counts(self, like: Tensor) -> Tensor:
+        """Edges of each receiver ``[to]``, in the type and on the device of ``like``."""
+        return (self._structure.out_degrees if self._backwards else self._structure.in_degrees).to(like)
 
     def groups(self) -> Groups:
         """The edges of each receiver."""

@@ -11,7 +11,7 @@ from torch.autograd import Function
 from graphkit._kernels import stats
 from graphkit._kernels.common import over_rows
 from graphkit.ops import _linear
-from graphkit.ops._linear import GroupGather, GroupSum, NeighbourSum, Place, array, threads_for
+from graphkit.ops._linear import EdgeDot, GroupGather, GroupSum, NeighbourSum, Place, array, threads_for
 from graphkit.ops._relation import Groups, Relation
 
 #: Added to a variance under the root: the derivative of ``std`` stays finite where all neighbours are equal.
@@ -69,6 +69,24 @@ def extreme(over: Relation | Groups, x: Tensor, sign: int) -> tuple[Tensor, Tens
 def inverse_counts(counts: Tensor) -> Tensor:
     """``1 / n`` as a column, and 0 for 0: mean = sum times this."""
     return torch.where(counts > 0, 1 / counts.clamp(min=1), 0).unsqueeze(-1)
+
+
+class NeighbourMean(Function):
+    """The neighbour sum over the number of edges, divided in place: a large sum is written once."""
+
+    @staticmethod
+    def forward(ctx: Any, rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
+        ctx.rel = rel
+        ctx.save_for_backward(x if weight is not None else None, weight)
+        return _linear.raw_sum(rel, x, weight).mul_(inverse_counts(rel.counts(x)))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        grad = grad * inverse_counts(ctx.rel.counts(grad))
+        d_x = NeighbourSum.apply(ctx.rel.flip(), grad, weight) if ctx.needs_input_grad[1] else None
+        d_weight = EdgeDot.apply(ctx.rel, x, grad, weight.shape[1]) if ctx.needs_input_grad[2] else None
+        return None, d_x, d_weight
 
 
 class NeighbourMoments(Function):

@@ -12,7 +12,7 @@ from graphkit.core.errors import GraphKitError, unknown
 from graphkit.ops._checks import REDUCES, check_reduce, check_rows, together
 from graphkit.ops._linear import EdgeDot, GroupGather, GroupSum, NeighbourSum
 from graphkit.ops._relation import Groups, Relation, relation
-from graphkit.ops._stats import STD_EPS, Extreme, NeighbourMoments, inverse_counts
+from graphkit.ops._stats import STD_EPS, Extreme, NeighbourMean, NeighbourMoments, inverse_counts
 
 if TYPE_CHECKING:
     import dgl
@@ -85,9 +85,7 @@ def spmm(graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None = None, r
     x, weight = together(flat(feat), edge_weight)
     assert x is not None
     if reduce in ("sum", "mean"):
-        out = NeighbourSum.apply(rel, x, weight)
-        if reduce == "mean":
-            out = out * inverse_counts(rel.groups().counts(x))
+        out = (NeighbourSum if reduce == "sum" else NeighbourMean).apply(rel, x, weight)
     elif weight is not None:
         out = _reduce_groups(rel.groups(), _messages(rel, x, weight), reduce)
     elif reduce == "std":
