@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.core.errors import GraphKitError
+from graphkit.core.errors import GraphKitError, unknown
+from graphkit.core.random import numpy_generator
+from graphkit.sampling import full_batch
 
 if TYPE_CHECKING:
     from graphkit.data import Dataset
@@ -71,15 +73,32 @@ def edge_auc(explanation: Explanation, truth: Tensor) -> float:
     return float(roc_auc_score(known.numpy(), explanation.edge_mask[edges].numpy()))
 
 
-def motif_nodes(data: Dataset, count: int | None = None) -> list[int]:
-    """Return the first node of each of the first ``count`` houses, which published evaluations explain; None: all 400.
+def motif_nodes(data: Dataset, count: int | None = None, which: str = "first", seed: int = 0) -> list[int]:
+    """Return one node of each of the first ``count`` houses (None: of all).
 
-    The first node ties the house to the base, so its computation graph holds many edges that are no part of a motif.
+    Parameters
+    ----------
+    data : Dataset
+        A BA-Shapes graph.
+    count : int, optional
+    which : str, default "first"
+        ``"first"``: the node that ties the house to the base, which published evaluations explain, and whose
+        computation graph holds many edges that are no part of a motif. ``"any"``: a node drawn at random, most often
+        one that sees its house, the tie and little else.
+    seed : int
+        Of that draw.
+
+    Raises
+    ------
+    GraphKitError
+        For another ``which``.
     """
+    if which not in ("first", "any"):
+        raise unknown("choice of motif nodes", which, ["first", "any"])
     house = data.graph.ndata["house"].numpy()
-    if count is None:
-        return np.flatnonzero(house >= 0).tolist()
-    return [int(np.flatnonzero(house == h)[0]) for h in range(min(count, int(house.max()) + 1))]
+    members = [np.flatnonzero(house == h) for h in range(int(house.max()) + 1)][:count]
+    draw = numpy_generator(seed, "motif nodes")
+    return [int(nodes[0] if which == "first" else draw.choice(nodes)) for nodes in members]
 
 
 def train_ba_shapes(data: Dataset, seed: int = 0, **changes: Any) -> Run:
@@ -101,7 +120,11 @@ def train_ba_shapes(data: Dataset, seed: int = 0, **changes: Any) -> Run:
 
 
 def ba_shapes_agreement(
-    seed: int = 0, houses: int | None = 20, methods: tuple[str, ...] = ("gnnexplainer", "saliency")
+    seed: int = 0,
+    houses: int | None = 20,
+    methods: tuple[str, ...] = ("gnnexplainer", "saliency"),
+    which: str = "first",
+    trained: bool = True,
 ) -> dict[str, float]:
     """Generate BA-Shapes, train the paper's network, and compare explanations of motif nodes with the motifs.
 
@@ -110,9 +133,13 @@ def ba_shapes_agreement(
     seed : int
         Of the graph, the split, training and explaining.
     houses : int or None
-        The first node of each of so many houses; all 400 motif nodes for None.
+        One node of each of so many houses; of all 80 for None.
     methods : tuple of str
         Explainers.
+    which : str, default "first"
+        Of :func:`motif_nodes`.
+    trained : bool, default True
+        False explains the network as it was drawn: a control, whose explanations should know nothing.
 
     Returns
     -------
@@ -122,16 +149,22 @@ def ba_shapes_agreement(
         house) and ``<method>/pooled_auc`` (all edges of all nodes ranked together).
     """
     from graphkit.data.generate import ba_shapes
+    from graphkit.models import build
 
     data = ba_shapes(seed)
-    run = train_ba_shapes(data, seed)
-    answers = run.predict().argmax(1)
+    if trained:
+        subject = train_ba_shapes(data, seed)
+        answers = subject.predict().argmax(1)
+    else:
+        torch.manual_seed(seed)
+        subject = build("gcn", data, **NETWORK).eval()
+        answers = subject(full_batch(data)).pred.argmax(1)
     right = answers == data.labels
     result = {"accuracy": float(right.double().mean())}
     result["test_accuracy"] = float(right[data.splits["test"]].double().mean())
-    nodes = motif_nodes(data, houses)
+    nodes = motif_nodes(data, houses, which, seed)
     for method in methods:
-        for name, value in agreement(run, data, nodes, method, seed).items():
+        for name, value in agreement(subject, data, nodes, method, seed).items():
             result[f"{method}/{name}"] = value
     return result
 
