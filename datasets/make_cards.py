@@ -38,7 +38,25 @@ ONLY: dict[str, tuple[str, ...]] = {
     **{f"sr{n}": (f"sr{n}.g6*",) for n in (16622, 251256, 281264, 291467, 351668, 351899, 361446, 401224)},
 }
 #: Files that a card takes from other folders: family, dataset, file there, name on the card.
-BORROWED: dict[str, list[tuple[str, str, str, str]]] = {}
+BORROWED: dict[str, list[tuple[str, str, str, str]]] = {
+    name: [("gnn_comparison_splits", folder, f"{title}_splits.json{packed}", "folds/fair-comparison.json")]
+    for name, folder, title, packed in (
+        ("enzymes", "CHEMICAL", "ENZYMES", ""),
+        ("nci1", "CHEMICAL", "NCI1", ".gz"),
+        ("proteins", "CHEMICAL", "PROTEINS_full", ""),
+        ("imdb-binary", "COLLABORATIVE_DEGREE", "IMDB-BINARY", ""),
+        ("imdb-multi", "COLLABORATIVE_DEGREE", "IMDB-MULTI", ""),
+    )
+}
+for name, title in (("imdb-binary", "IMDB-BINARY"), ("imdb-multi", "IMDB-MULTI")):
+    BORROWED[name].append(
+        ("gnn_comparison_splits", "COLLABORATIVE_1", f"{title}_splits.json", "folds/fair-comparison-constant.json")
+    )
+for name, title in (("enzymes", "ENZYMES"), ("proteins", "PROTEINS_full")):
+    BORROWED[name] += [
+        ("benchmarking_gnns_splits", "TUs", f"{title}_{part}.index", f"folds/benchmarking-gnns_{part}.index")
+        for part in ("train", "val", "test")
+    ]
 
 
 def digest(data: bytes) -> str:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from graphkit.core.batch import Pairs
 from graphkit.core.errors import GraphKitError, unknown
+from graphkit.core.registry import find
 from graphkit.core.spec import Spec
 from graphkit.data import own
 from graphkit.data.cards import TASKS, Card
 from graphkit.data.collated import Collated
-from graphkit.data.divide import Divided, divide
+from graphkit.data.divide import Divided, divide, keywords, protocols
 from graphkit.data.raw import Raw
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Dataset:
         GraphKitError
             If the protocol has no folds.
         """
-        if self.split_name not in ("folds", "stratified10", "geom-gcn"):
+        if self.split_name not in protocols(self.task) or "fold" not in keywords(find("split", self.split_name).obj):
             raise GraphKitError(f"the split {self.split_name!r} has no folds; use 'stratified10' or 'folds'")
         return self.with_split(self.split_name, **{**self.split_options, "fold": k})
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import graphkit as gk
+from graphkit.core.errors import GraphKitError
 
 pytestmark = pytest.mark.real
 
@@ -58,3 +59,31 @@ def test_substructure_counts_are_those_of_the_graphs():
     for i in range(0, 5000, 500):
         triangles = sum(networkx.triangles(networkx.Graph(data[i].to_networkx())).values()) // 3
         assert triangles == int(data.labels[i, 0])
+
+
+FAIR = {"enzymes": 60, "nci1": 412, "proteins": 112, "imdb-binary": 100, "imdb-multi": 150}
+
+
+@pytest.mark.parametrize("name", FAIR)
+def test_the_fair_comparisons_test_folds_are_a_partition(name):
+    data = gk.load(name, split="fair-comparison", fold=0)
+    assert len(data.splits["test"]) == FAIR[name]
+    tests = torch.cat([data.fold(k).splits["test"] for k in range(10)])
+    assert torch.equal(tests.sort().values, torch.arange(len(data)))
+    for k in (0, 9):
+        assert sum(len(part) for part in data.fold(k).splits.values()) == len(data)
+
+
+def test_imdb_has_two_different_fair_comparisons():
+    first, second = (gk.load("imdb-multi", split=split) for split in ("fair-comparison", "fair-comparison-constant"))
+    assert not torch.equal(first.splits["test"], second.splits["test"])
+
+
+def test_benchmarking_gnns_folds_have_the_published_sizes():
+    for name, sizes in {"enzymes": [480, 60, 60], "proteins": [889, 112, 112]}.items():
+        data = gk.load(name, split="benchmarking-gnns")
+        assert [len(part) for part in data.splits.values()] == sizes
+        with pytest.raises(GraphKitError, match="fold=10 of"):
+            data.fold(10)
+    with pytest.raises(GraphKitError, match="no folds 'benchmarking-gnns' were published for this set"):
+        gk.load("mutag", split="benchmarking-gnns")

@@ -15,63 +15,13 @@ from graphkit.core.registry import register
 from graphkit.data import tables
 from graphkit.data.collated import Collated
 from graphkit.data.raw import Raw, stand_in_features, tidy
+from graphkit.data.readers.folds import PARTS, index_folds
 from graphkit.data.store import Files
 from graphkit.data.unpickle import loads
 
-PARTS = ("train", "val", "test")
 DGL_MAGIC = (0xDD2E4FF046B4A13F).to_bytes(8, "little")
 #: The counts that the authors stored, in the order of the label's columns.
 COUNTS = ("triangle", "tailed_triangle", "star", "chordal_cycle", "attributed_triangle")
-
-
-def index_folds(files: Files, prefix: str, total: int) -> list[dict[str, Tensor]]:
-    """Read ``{prefix}_train.index``, ``_val.index`` and ``_test.index``: one fold a line, ids from 0 between commas.
-
-    Parameters
-    ----------
-    files : Files
-    prefix : str
-    total : int
-        How many graphs there are.
-
-    Returns
-    -------
-    list of dict
-        ``train``, ``val``, ``test`` of each fold, int64.
-
-    Raises
-    ------
-    DataError
-        Naming file and line: ids that are no numbers, out of range or in two parts, files of unequal length.
-    """
-    rows = {part: _index_rows(files, f"{prefix}_{part}.index", total) for part in PARTS}
-    if len({len(found) for found in rows.values()}) != 1:
-        counts = ", ".join(f"{len(found)} in {part}" for part, found in rows.items())
-        raise DataError(
-            f"{files.label(f'{prefix}_train.index')} and its sisters have unequal numbers of folds: {counts}"
-        )
-    folds = []
-    for k, parts in enumerate(zip(*rows.values(), strict=True)):
-        every = np.concatenate(parts)
-        if len(np.unique(every)) != len(every):
-            raise DataError(f"fold {k} of {files.label(f'{prefix}_train.index')} and its sisters repeats graphs")
-        folds.append({part: torch.from_numpy(ids) for part, ids in zip(PARTS, parts, strict=True)})
-    return folds
-
-
-def _index_rows(files: Files, name: str, total: int) -> list[np.ndarray]:
-    found = []
-    for number, line in tables.lines(files.read(name)):
-        try:
-            ids = np.array([int(cell) for cell in line.split(",") if cell.strip()], dtype=np.int64)
-        except ValueError:
-            raise DataError(f"{files.label(name)}, line {number}: expected whole numbers between commas") from None
-        if len(ids) and (ids.min() < 0 or ids.max() >= total):
-            raise DataError(
-                f"{files.label(name)}, line {number}: graph {ids.max()}; expected ids from 0 to {total - 1}"
-            )
-        found.append(ids)
-    return found
 
 
 @register("csl", kind="reader", level="graph", title="Relational Pooling for Graph Representations", arxiv="1903.02541")

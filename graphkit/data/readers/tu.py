@@ -11,11 +11,12 @@ from graphkit.core.registry import register
 from graphkit.data import tables
 from graphkit.data.collated import Collated
 from graphkit.data.raw import Raw, integer_codes, one_hot, stand_in_features, tidy
+from graphkit.data.readers.folds import published_folds
 from graphkit.data.store import Files
 
 
 @register("tu", kind="reader", level="graph", title="TUDataset", arxiv="2007.08663", keep=True)
-def read_tu(files: Files, *, attributes: bool = False, features: str = "degree") -> Raw:
+def read_tu(files: Files, *, attributes: bool = False, features: str = "degree", folds: str = "") -> Raw:
     """Read a set of graphs from ``DS_A.txt``, ``DS_graph_indicator.txt`` and their sisters.
 
     Node labels become one-hot ``feat``; numeric node attributes are kept as the field ``attr`` and are appended to
@@ -29,6 +30,8 @@ def read_tu(files: Files, *, attributes: bool = False, features: str = "degree")
         Append node attributes to ``feat``.
     features : str
         Where nodes have neither labels nor attributes: one-hot ``"degree"``, ``"constant"`` or ``"none"``.
+    folds : str
+        Published folds to read too, such as ``fair-comparison`` (the split of that name sets it).
 
     Returns
     -------
@@ -59,7 +62,8 @@ def read_tu(files: Files, *, attributes: bool = False, features: str = "degree")
         stand_in_features(collated, features)
     report["isolated_nodes"] = num_nodes - len(torch.unique(dst))
     names = {"class": class_names, "relation": relations, "node_label": node_names}
-    return Raw(collated, {}, {key: value for key, value in names.items() if value}, report)
+    splits = {folds: published_folds(files, folds, len(counts))} if folds else {}
+    return Raw(collated, splits, {key: value for key, value in names.items() if value}, report)
 
 
 class _Folder:

@@ -2,13 +2,17 @@
 
 from graphkit.data.splits.links import LinkSplit, TripleSplit, random_link
 from graphkit.data.splits.paired import paired
+from graphkit.data.splits.published import benchmarking_gnns, fair_comparison, fair_comparison_constant
 from graphkit.data.splits.rows import check_parts, folds, geom_gcn, public, random, random_per_class, stratified10
 from graphkit.data.splits.scaffold import scaffold
 
 __all__ = [
     "LinkSplit",
     "TripleSplit",
+    "benchmarking_gnns",
     "check_parts",
+    "fair_comparison",
+    "fair_comparison_constant",
     "folds",
     "geom_gcn",
     "paired",
