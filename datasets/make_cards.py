@@ -17,11 +17,12 @@ import hashlib
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from urllib.parse import quote
 
 import yaml
 
 HERE = Path(__file__).resolve().parent
-SKIPPED = ("README", "label_readme", ".DS_Store")
+SKIPPED = ("README", "DATA-DESCRIPTION", "label_readme", ".DS_Store")
 #: Families whose canonical address is a page, not a file: taken from the repository that the mirror's copy came from.
 FROM_SOURCE = (
     "attack",
@@ -30,8 +31,12 @@ FROM_SOURCE = (
     "explain",
     "expressivity",
     "gnn_comparison_splits",
+    "hypergraph",
     "molecules",
     "nas",
+    "simplicial",
+    "spatiotemporal",
+    "temporal",
 )
 #: For cards that use a part of their folder: patterns of the files they take.
 ONLY: dict[str, tuple[str, ...]] = {
@@ -66,7 +71,7 @@ def digest(data: bytes) -> str:
 
 def raw_url(row: dict) -> str:
     """Where the bytes of the mirror were taken from."""
-    return f"https://github.com/{row['source_repo']}/raw/HEAD/{row['source_path']}"
+    return f"https://github.com/{row['source_repo']}/raw/HEAD/{quote(row['source_path'])}"
 
 
 def published(row: dict, name: str) -> list[dict]:
@@ -82,6 +87,8 @@ def published(row: dict, name: str) -> list[dict]:
         return [{"url": raw_url(row)}, {"url": canonical}]
     if family in FROM_SOURCE:
         return [{"url": raw_url(row)}] if row["source_repo"] else []
+    if canonical.endswith(".zip"):
+        return [{"url": raw_url(row)}, {"url": canonical, "member": name}]
     if canonical.startswith("https://") and " " not in canonical and "/tree/" not in canonical:
         return [{"url": canonical}]
     return [{"url": raw_url(row)}]
@@ -139,7 +146,11 @@ def main() -> None:
     for path in sorted(HERE.glob("*.yaml")):
         head = path.read_text(encoding="utf-8").split("\nfiles:")[0].rstrip("\n") + "\n"
         card = yaml.safe_load(head)
-        if not card.get("family") or (arguments.names and path.stem not in arguments.names):
+        if (
+            not card.get("family")
+            or not card.get("verified", True)
+            or (arguments.names and path.stem not in arguments.names)
+        ):
             continue
         path.write_text(head + section(arguments.data, rows, card), encoding="utf-8")
         print(f"{path.name}: {len(yaml.safe_load(path.read_text())['files'])} files")

@@ -46,8 +46,9 @@ def tidy(
     num_nodes: int,
     edge_fields: dict[str, Any] | None = None,
     drop_loops: bool = True,
+    directed: bool = False,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor], dict[str, int]]:
-    """Make edges undirected, simple and sorted by destination, and count what that took.
+    """Make edges simple, sorted by destination and (unless ``directed``) undirected, and count what that took.
 
     Parameters
     ----------
@@ -57,13 +58,15 @@ def tidy(
     edge_fields : dict, optional
         ``[E, ...]``; the first appearance of an edge decides.
     drop_loops : bool
+    directed : bool
+        Keep the direction of edges, each ordered pair once, and add no reverse.
 
     Returns
     -------
     src, dst : Tensor
-        int64, both directions of each edge.
+        int64, both directions of each undirected edge.
     edge_fields : dict of str to Tensor
-        The given fields and ``reverse_id``.
+        The given fields and, for undirected edges, ``reverse_id``.
     report : dict
         ``raw_edges``, ``self_loops`` and ``repeated_edges`` (directed entries beyond the first of their kind).
 
@@ -94,6 +97,9 @@ def tidy(
     if drop_loops:
         keep = src != dst
         src, dst, fields = src[keep], dst[keep], {name: value[keep] for name, value in fields.items()}
+    if directed:
+        _, first = np.unique((dst * num_nodes + src).numpy(), return_index=True)
+        return src[first], dst[first], {name: value[first] for name, value in fields.items()}, report
     identity = {name: fields.pop(name) for name in ("etype", "time") if name in fields}
     src, dst, made = undirect(src, dst, {**fields, "row": torch.arange(len(src))}, num_nodes)
     row = made.pop("row")

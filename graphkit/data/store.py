@@ -402,6 +402,11 @@ class CardFiles(Files):
             return None
         check(content, source.content_sha256 or entry.sha256, f"{label} (unpacked {entry.name})", aside)
         if not (entry.sha256 or source.sha256 or source.content_sha256):
+            if self.verify:
+                raise ChecksumError(
+                    f"nothing vouches for {label}: the card has no checksum of this source; "
+                    "pass verify=False to load it all the same"
+                )
             self.unverified[entry.name] = sha256(content)
         return content
 

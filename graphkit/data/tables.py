@@ -123,3 +123,83 @@ def frame(data: bytes, label: str, needed: Sequence[str]):
     if missing:
         raise DataError(f"{label} has no column {missing[0]!r}; it has {', '.join(map(repr, table.columns[:12]))}")
     return table
+
+
+def headed(data: bytes, label: str, needed: Sequence[str], delimiter: str = "\t") -> tuple[list[str], bytes]:
+    r"""Take the header off a table; what is left keeps its line numbers.
+
+    Parameters
+    ----------
+    data : bytes
+    label : str
+        The file's name, for errors.
+    needed : sequence of str
+        Columns that must be there.
+    delimiter : str
+
+    Returns
+    -------
+    header : list of str
+    body : bytes
+        The rest, with an empty line for the header.
+
+    Raises
+    ------
+    DataError
+        If the table is empty or a column is missing.
+
+    Examples
+    --------
+    >>> headed(b"a\tb\r\n1\t2\n", "x", ["b"])
+    (['a', 'b'], b'\n1\t2\n')
+    """
+    first, rest, number = b"", data, 0
+    while rest and not first.strip():
+        first, _, rest = rest.partition(b"\n")
+        number += 1
+    header = [cell.strip() for cell in first.decode("utf-8", errors="replace").lstrip("\ufeff").split(delimiter)]
+    for name in needed:
+        if name not in header:
+            shown = ", ".join(map(repr, header[:12])) if first.strip() else "nothing"
+            raise DataError(
+                f"{label}, line {max(number, 1)}: no column {name!r}; the header, cut at {delimiter!r}, is {shown}"
+            )
+    return header, b"\n" * number + rest
+
+
+def complain_row(data: bytes, label: str, row: int, story: str) -> DataError:
+    r"""Return an error about row ``row``, counted from 0 without blank lines, naming its line.
+
+    >>> complain_row(b"\na\n\nb", "x", 1, "is odd").args
+    ('x, line 4: is odd',)
+    """
+    return DataError(f"{label}, line {lines(data)[row][0]}: {story}")
+
+
+def check_range(values: np.ndarray, total: int, data: bytes, label: str, first: int = 0) -> None:
+    r"""Raise unless every id of a table ``[rows, columns]`` lies in ``first .. first + total - 1``, naming the line.
+
+    >>> check_range(np.array([[0, 3]]), 3, b"0 3", "x")
+    Traceback (most recent call last):
+    graphkit.core.errors.DataError: x, line 1: the ids 0, 3; expected ids from 0 to 2
+    """
+    wrong = np.flatnonzero(((values < first) | (values >= first + total)).any(axis=1))
+    if len(wrong):
+        shown = ", ".join(str(value) for value in values[wrong[0]])
+        raise complain_row(data, label, wrong[0], f"the ids {shown}; expected ids from {first} to {first + total - 1}")
+
+
+def permutation(ids: np.ndarray, data: bytes, label: str) -> None:
+    r"""Raise unless ids ``[n]`` are 0 to n - 1 in some order, naming the line of the first that repeats or skips.
+
+    >>> permutation(np.array([1, 1]), b"1\n1", "x")
+    Traceback (most recent call last):
+    graphkit.core.errors.DataError: x, line 2: the id 1 repeats; expected each of 0 to 1 once
+    """
+    _, first = np.unique(ids, return_index=True)
+    again = np.setdiff1d(np.arange(len(ids)), first)
+    beyond = np.flatnonzero((ids < 0) | (ids >= len(ids)))
+    for rows, verb in ((again, "repeats"), (beyond, "leaves a gap")):
+        if len(rows):
+            story = f"the id {ids[rows[0]]} {verb}; expected each of 0 to {len(ids) - 1} once"
+            raise complain_row(data, label, rows[0], story)

@@ -10,8 +10,9 @@ from graphkit.core.registry import register
 from graphkit.data import tables
 from graphkit.data.collated import Collated
 from graphkit.data.raw import Raw, tidy
+from graphkit.data.readers.geom import mask_folds
 from graphkit.data.store import Files
-from graphkit.data.unpickle import load_npz, loads
+from graphkit.data.unpickle import loads
 
 PICKLES = ("x", "y", "tx", "ty", "allx", "ally", "graph")
 
@@ -83,7 +84,7 @@ def read_planetoid(files: Files, *, num_val: int = 500, geom_gcn: bool = False, 
         {"feat": torch.from_numpy(feat), "label": torch.from_numpy(label)},
         edge_fields,
     )
-    splits = {"public": public, **(_geom(files, num_nodes) if geom_gcn else {})}
+    splits = {"public": public, **(mask_folds(files, "geom-gcn-splits/", num_nodes) if geom_gcn else {})}
     return Raw(collated, splits, {"class": [str(c) for c in range(part["y"].shape[1])]}, report)
 
 
@@ -123,16 +124,3 @@ def _classes(block: np.ndarray) -> np.ndarray:
     """Return the class of each one-hot row, -1 for rows of zeros."""
     block = np.asarray(block)
     return np.where(block.any(axis=1), block.argmax(axis=1), -1)
-
-
-def _geom(files: Files, num_nodes: int) -> dict[str, list]:
-    """Return Geom-GCN's masks as ``{"geom-gcn": folds}``."""
-    found = sorted(name for name in files.names() if name.startswith("geom-gcn-splits/"))
-    folds = []
-    for name in found:
-        masks = load_npz(files.read(name), files.label(name))
-        parts = {part: np.asarray(masks.get(f"{part}_mask", ())) for part in ("train", "val", "test")}
-        if any(mask.shape != (num_nodes,) for mask in parts.values()):
-            raise DataError(f"{files.label(name)} does not hold three masks of {num_nodes} nodes")
-        folds.append({part: torch.from_numpy(mask.astype(bool).nonzero()[0]) for part, mask in parts.items()})
-    return {"geom-gcn": folds} if folds else {}
