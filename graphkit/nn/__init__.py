@@ -4,6 +4,7 @@ from graphkit.nn.dropout import Dropout
 from graphkit.nn.gat import GATConv, GATv2Conv
 from graphkit.nn.gcn import GCNConv, Propagation
 from graphkit.nn.gin import GINConv, GINEConv
+from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
 from graphkit.nn.layer import Layer
 from graphkit.nn.mlp import MLP
 from graphkit.nn.model import Encoder, Model, NodeEmbedding
@@ -26,11 +27,14 @@ __all__ = [
     "GCNConv",
     "GINConv",
     "GINEConv",
+    "GraphNorm",
     "Layer",
+    "LayerNorm",
     "MaxPool",
     "MeanPool",
     "Model",
     "NodeEmbedding",
+    "PairNorm",
     "Pool",
     "Propagation",
     "RelGraphConv",
