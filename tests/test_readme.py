@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from graphkit.bench import readme
+from graphkit.bench import readme, report
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,8 +48,10 @@ def test_make_targets_exist():
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
-def test_tables_are_fresh():
-    assert readme.refresh(TEXT) == TEXT, "run: graphkit bench report"
+@pytest.mark.parametrize("page", report.PAGES)
+def test_tables_are_fresh(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert readme.refresh(text) == text, "run: graphkit bench report"
 
 
 def test_links_to_files_lead_somewhere():

@@ -24,6 +24,30 @@ def table(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
     return "\n".join(parts)
 
 
+#: What a line of the summary is called, by the first task of a card.
+_KINDS = {
+    "node": "nodes to classify",
+    "link": "links to predict",
+    "triple": "knowledge graphs",
+    "graph": "graphs to classify, or their quantities to predict",
+    "temporal-link": "streams of events",
+}
+
+
+def summary() -> str:
+    """Return one line for each kind of dataset: how many, how many held to their real files, and some names."""
+    from graphkit import data
+
+    cards = [data.card(name) for name in data.names()]
+    lines = []
+    for task in sorted({card.tasks[0] for card in cards}, key=lambda task: [*_KINDS, task].index(task)):
+        of = [card for card in cards if card.tasks[0] == task]
+        verified = [card for card in of if card.verified]
+        some = ", ".join(f"`{card.name}`" for card in sorted(verified, key=lambda card: len(card.name))[:6])
+        lines.append([_KINDS.get(task, task), len(of), len(verified), some])
+    return table(["what", "sets", "verified", "such as"], lines)
+
+
 def datasets() -> str:
     """Return the table of datasets, from their cards."""
     from graphkit import data
@@ -76,7 +100,12 @@ def refresh(text: str, folder: Path | None = None) -> str:
     DataError
         If a block is opened and not closed.
     """
-    makers: dict[str, Callable[[], str]] = {"datasets": datasets, "models": models, "results": lambda: results(folder)}
+    makers: dict[str, Callable[[], str]] = {
+        "cards": datasets,
+        "datasets": summary,
+        "models": models,
+        "results": lambda: results(folder),
+    }
     for name, make in makers.items():
         start = re.search(rf"<!-- {name}: .*?-->\n", text)
         if start is None:

@@ -70,6 +70,10 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+#: Pages with tables made by :func:`write_report`, seen from the project's folder.
+PAGES = ("README.md", "datasets/README.md")
+
+
 def render(found: list[dict[str, Any]]) -> str:
     """Return the Markdown text of the results table."""
     parts = [HEAD]
@@ -91,17 +95,18 @@ def render(found: list[dict[str, Any]]) -> str:
 
 
 def write_report(folder: Path | None = None) -> list[Path]:
-    """Write RESULTS.md beside the results, and the tables of the README beside that folder; return their paths."""
+    """Write RESULTS.md beside the results, and the tables of the pages beside that folder; return their paths."""
     from graphkit.bench.readme import refresh
 
     place = home(folder)
     written = [place / "RESULTS.md"]
     written[0].write_text(render(rows(folder)), encoding="utf-8")
-    readme = place.resolve().parent / "README.md"
-    if readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        fresh = refresh(text, folder)
-        if fresh != text:
-            readme.write_text(fresh, encoding="utf-8")
-        written.append(readme)
+    for name in PAGES:
+        page = place.resolve().parent / name
+        if page.is_file():
+            text = page.read_text(encoding="utf-8")
+            fresh = refresh(text, folder)
+            if fresh != text:
+                page.write_text(fresh, encoding="utf-8")
+            written.append(page)
     return written
