@@ -52,6 +52,10 @@ def main(request: Request, as_json: bool) -> None:
         "transform": request.transform,
     }
     data = gk.load(request.dataset, **place, **options)
+    if request.model is None and data.task not in DEFAULTS:
+        raise GraphKitError(
+            f"no system is the default for the task {data.task!r} of {data.name}; name one with --model"
+        )
     entry = registry.find("model", request.model or DEFAULTS[data.task])
     folder = run_dir(request, entry.name, data.name, data.task)
     if not as_json:

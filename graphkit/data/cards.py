@@ -10,7 +10,17 @@ from typing import Any
 
 from graphkit.core.errors import DataError, GraphKitError, unknown
 
-TASKS = ("node", "link", "graph", "triple")
+TASKS = ("node", "link", "graph", "triple", "temporal-link", "hyperedge", "forecast")
+#: Split of each task where neither the user nor the card names one.
+SPLITS = {
+    "node": "random",
+    "link": "random-link",
+    "graph": "random",
+    "triple": "public",
+    "temporal-link": "time",
+    "hyperedge": "time",
+    "forecast": "windows",
+}
 TU_ARCHIVE = "https://www.chrsmrrs.com/graphkerneldatasets/{name}.zip"
 TU_PARTS = (
     ("A", True),
@@ -71,7 +81,8 @@ class Card:
     family, dataset : str
         The folder ``<family>/<dataset>/`` of a mirror that holds the raw files.
     tasks : tuple of str
-        ``node``, ``link``, ``graph``, ``triple``; the first is the default.
+        ``node``, ``link``, ``graph``, ``triple``, ``temporal-link`` (events in time order), ``hyperedge`` or
+        ``forecast`` (series on the nodes); the first is the default.
     reader : str
         Name of the registered reader; ``options`` are its arguments.
     target : str
@@ -123,8 +134,7 @@ class Card:
 
     def split_for(self, task: str) -> str:
         """Return the split that a task uses when the user names none."""
-        fallback = {"node": "random", "link": "random-link", "graph": "random", "triple": "public"}
-        return self.splits.get(task, fallback[task])
+        return self.splits.get(task, SPLITS[task])
 
 
 def folder() -> Path:

@@ -18,6 +18,8 @@ from graphkit.data.cards import TASKS, Card
 from graphkit.data.collated import Collated
 from graphkit.data.divide import Divided, divide, keywords, protocols
 from graphkit.data.raw import Raw
+from graphkit.data.timed import Queries, count, queries_of, series_of, times_of, width, windows_of
+from graphkit.graphs.hypergraph import NTYPES, unflatten
 
 if TYPE_CHECKING:
     import dgl
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 class Dataset:
     """A sequence of graphs with labels and a split; ``gk.load`` and :meth:`from_graph` make them.
 
-    For ``link`` and ``triple`` tasks :attr:`graph` holds training edges only, and :attr:`original` all of them.
+    For ``link``, ``triple`` and ``temporal-link`` tasks :attr:`graph` holds training edges only (for ``hyperedge``, the
+    training hyperedges' members), and :attr:`original` all of them. A hypergraph is a heterograph of nodes and
+    hyperedges (see ``graphkit.graphs.from_hyperedges``), which :attr:`collated` holds in its flat form.
 
     Parameters
     ----------
@@ -34,7 +38,7 @@ class Dataset:
         What a reader gave.
     card : Card
     task : str
-        ``node``, ``link``, ``graph`` or ``triple``.
+        ``node``, ``link``, ``graph``, ``triple``, ``temporal-link``, ``hyperedge`` or ``forecast``.
     split : str or mapping, optional
         A registered protocol, or ids (for links, ``LinkSplit``) by part; by default the card's.
     seed : int
@@ -45,7 +49,8 @@ class Dataset:
     Attributes
     ----------
     splits : dict
-        ``train``, ``val``, ``test``: int64 ids, ``LinkSplit`` or ``TripleSplit``.
+        ``train``, ``val``, ``test``: int64 ids (of nodes, graphs, events, hyperedges or windows), ``LinkSplit`` or
+        ``TripleSplit``.
     collated : Collated
         All graphs, all edges.
     names : dict of str to list of str
@@ -81,6 +86,9 @@ class Dataset:
         self.card, self.task, self.name = card, task, card.name
         self.collated, self.names, self.report = raw.collated, raw.names, raw.report
         self.undirected, self.published = raw.undirected, raw.splits
+        kinds = raw.collated.node_fields["ntype"] if raw.names.get("ntype") == NTYPES else ()
+        #: Hyperedges, if the dataset is a hypergraph; else 0.
+        self.num_hyperedges = int(sum(kinds))
         self.checksums, self.reader_options = dict(checksums or {}), dict(reader_options or {})
         self._transforms: tuple[Callable, ...] = ()
         self.transform_names: tuple[str, ...] = ()
@@ -119,7 +127,7 @@ class Dataset:
         if self.task == "graph":
             raise GraphKitError(f"{self.name} is a set of {len(self)} graphs; take one as data[i]")
         if key not in self._graphs:
-            self._graphs[key] = collated[0]
+            self._graphs[key] = unflatten(collated[0]) if self.num_hyperedges else collated[0]
         return self._graphs[key]
 
     @property
@@ -140,14 +148,38 @@ class Dataset:
 
     @property
     def num_rows(self) -> int:
-        """Graphs of a graph set, nodes otherwise."""
-        return len(self.collated) if self.task == "graph" else self.collated.num_nodes
+        """What a split's ids count: graphs, events, hyperedges, steps of a series, else nodes."""
+        if self.task == "graph":
+            return len(self.collated)
+        if self.task in ("temporal-link", "forecast"):
+            return len(self.times)
+        return self.num_hyperedges if self.task == "hyperedge" else self.collated.num_nodes - self.num_hyperedges
+
+    @property
+    def times(self) -> Tensor:
+        """When each event or hyperedge happened, non-decreasing; for a series, the number of each step."""
+        return times_of(self)
+
+    @property
+    def queries(self) -> Queries:
+        """What a generated stream asks: true events, each with the one false destination to rank below it."""
+        return queries_of(self)
+
+    @property
+    def series(self) -> Tensor:
+        """The values on the nodes, float32 ``[T, N, F]``."""
+        return series_of(self)
+
+    def windows(self, ids: str | Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows of the series: what is read ``[W, history, N, F]`` and what follows ``[W, horizon, N, F]``."""
+        return windows_of(self, ids)
 
     @property
     def labels(self) -> Tensor | None:
         """Labels of nodes or graphs: int64, -1 missing, or float32, NaN missing; None for links and triples."""
         if self.task == "node":
-            return self.collated.node_fields.get("label")
+            found = self.collated.node_fields.get("label")
+            return None if found is None else found[: self.num_rows]
         return self.collated.graph_fields.get("label") if self.task == "graph" else None
 
     @property
@@ -161,8 +193,10 @@ class Dataset:
     @property
     def num_classes(self) -> int:
         """Classes of int64 labels, columns of float labels, 1 for links, 0 without labels."""
-        if self.task in ("link", "triple"):
+        if self.task in ("link", "triple", "temporal-link", "hyperedge"):
             return 1
+        if self.task == "forecast":
+            return self.series.shape[-1]
         labels = self.labels
         if labels is None:
             return 0
@@ -189,10 +223,10 @@ class Dataset:
         message = self._message
         return Spec(
             self.task,
-            in_feats=_width(message.node_fields.get("feat")),
+            in_feats=width(message.node_fields.get("feat")),
             out_feats=self.num_classes,
-            edge_feats=_width(message.edge_fields.get("feat")),
-            num_nodes=0 if self.task == "graph" else message.num_nodes,
+            edge_feats=width(message.edge_fields.get("feat")),
+            num_nodes=0 if self.task == "graph" else message.num_nodes - self.num_hyperedges,
             num_relations=self.num_relations,
         )
 
@@ -203,20 +237,7 @@ class Dataset:
         >>> gk.load("les-miserables").statistics()
         {'nodes': 77, 'edges': 508}
         """
-        full = self.collated
-        columns = full.graph_fields if len(full) > 1 or "label" in full.graph_fields else full.node_fields
-        label = columns.get("label")
-        counts = {
-            "graphs": len(full) if len(full) > 1 else 0,
-            "nodes": full.num_nodes,
-            "edges": full.num_edges,
-            "features": _width(full.node_fields.get("feat")),
-            "edge_features": _width(full.edge_fields.get("feat")),
-            "relations": self.num_relations,
-            "classes": 0 if label is None or label.is_floating_point() else max(self.num_classes, int(label.max()) + 1),
-            "targets": _width(label) if label is not None and label.is_floating_point() else 0,
-        }
-        return {name: count for name, count in counts.items() if count}
+        return count(self)
 
     # --- splits ---------------------------------------------------------------------------------------------------
 
@@ -404,12 +425,6 @@ class Dataset:
         counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in self.statistics().items())
         sizes = "/".join(str(len(part)) for part in self.splits.values())
         return f"Dataset({self.name}, {self.task}: {counts}; split {self.split_name} {sizes})"
-
-
-def _width(value: Tensor | None) -> int:
-    if value is None:
-        return 0
-    return value[0].numel() if len(value) and value.dim() > 1 else (value.shape[-1] if value.dim() > 1 else 1)
 
 
 def _arrays(part: Any) -> list[Tensor]:

@@ -16,9 +16,13 @@ from graphkit.core.registry import entries, find
 from graphkit.data.collated import Collated
 from graphkit.data.splits.links import LinkSplit, TripleSplit, message_mask, pair_codes
 from graphkit.data.splits.rows import PARTS, check_parts
+from graphkit.data.splits.time import check_order
 
 if TYPE_CHECKING:
     from graphkit.data.dataset import Dataset
+
+#: Tasks whose parts follow one another in time, and what their ids count.
+TIMED = {"temporal-link": "events", "hyperedge": "hyperedges", "forecast": "windows"}
 
 
 @dataclass
@@ -73,8 +77,23 @@ def divide(data: Dataset, split: str | Mapping[str, Any], seed: int, options: di
         keep = torch.zeros(data.collated.num_edges, dtype=torch.bool)
         keep[ids["train"]] = True
         return Divided({name: _triples(data.collated, ids[name]) for name in PARTS}, data.collated.keep_edges(keep))
+    if data.task in TIMED:
+        return _timed(data, parts)
     rows = check_parts(parts, data.num_rows, "graphs" if data.task == "graph" else "nodes")
     return Divided(dict(rows), data.collated)
+
+
+def _timed(data: Dataset, parts: Mapping[str, Any]) -> Divided:
+    """Check that parts follow one another in time; messages run on what belongs to training."""
+    ids = check_parts(parts, data.num_rows, TIMED[data.task])
+    if data.task == "forecast":  # a window may read what an earlier part forecasts, so only their starts are ordered
+        return Divided(check_order(ids, torch.arange(data.num_rows)), data.collated)
+    check_order(ids, data.times)
+    keep = torch.zeros(data.num_rows, dtype=torch.bool)
+    keep[ids["train"]] = True
+    if data.task == "hyperedge":
+        keep = keep[data.collated.dst - (data.collated.num_nodes - data.num_hyperedges)]
+    return Divided(ids, data.collated.keep_edges(keep))
 
 
 def _triples(full: Collated, ids: Tensor) -> TripleSplit:

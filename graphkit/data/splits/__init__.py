@@ -5,6 +5,7 @@ from graphkit.data.splits.paired import paired
 from graphkit.data.splits.published import benchmarking_gnns, fair_comparison, fair_comparison_constant
 from graphkit.data.splits.rows import check_parts, folds, geom_gcn, public, random, random_per_class, stratified10
 from graphkit.data.splits.scaffold import scaffold
+from graphkit.data.splits.time import time, windows
 
 __all__ = [
     "LinkSplit",
@@ -22,4 +23,6 @@ __all__ = [
     "random_per_class",
     "scaffold",
     "stratified10",
+    "time",
+    "windows",
 ]

@@ -119,7 +119,7 @@ def stratified_order(classes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return np.lexsort((rng.random(len(classes)), place))
 
 
-@register("public", kind="split", level="node graph triple")
+@register("public", kind="split", level="node graph triple temporal-link hyperedge")
 def public(data: Dataset, seed: int = 0) -> Any:
     """Take the one split that was published with the dataset (Planetoid's 20 a class, 500, 1000; the files of triples).
 
