@@ -7,9 +7,6 @@ import math
 #: Metrics that lie between 0 and 1 and that papers print in percent.
 FRACTIONS = {
     "accuracy",
-    "auc",
-    "roc_auc",
-    "edge auc",
     "model_accuracy",
     "ap",
     "mrr",
@@ -33,10 +30,11 @@ def metric_name(name: str) -> str:
 def is_fraction(name: str) -> bool:
     """Tell whether a metric lies between 0 and 1 and is printed in percent.
 
-    >>> is_fraction("test/hits@10"), is_fraction("val/loss")
-    (True, False)
+    >>> is_fraction("test/hits@10"), is_fraction("pooled_auc"), is_fraction("val/loss")
+    (True, True, False)
     """
-    return metric_name(name).lower() in FRACTIONS or metric_name(name).lower().startswith("hits")
+    last = metric_name(name).lower()
+    return last in FRACTIONS or last.startswith("hits") or last.endswith("auc")
 
 
 def number(name: str, value: float | None) -> str:
