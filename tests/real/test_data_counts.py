@@ -19,6 +19,10 @@ def _marked():
         yield pytest.param(name, marks=[*marks, *([pytest.mark.slow] if name in SLOW else [])])
 
 
+#: Sets of graphs and molecules.
+SLOW |= {"benzene", "fluoride-carbonyl"}
+
+
 @pytest.mark.parametrize("name", list(_marked()))
 def test_counts_equal_the_card(name):
     if card(name).reader == "moleculenet-csv":

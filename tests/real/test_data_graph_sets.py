@@ -87,3 +87,22 @@ def test_benchmarking_gnns_folds_have_the_published_sizes():
             data.fold(10)
     with pytest.raises(GraphKitError, match="no folds 'benchmarking-gnns' were published for this set"):
         gk.load("mutag", split="benchmarking-gnns")
+
+
+def test_marks_of_the_published_explanations():
+    for name, marked in {"syn1": 480, "syn2": 960, "syn3": 360, "syn4": 960}.items():
+        data = gk.load(name)
+        assert data.report["marked_directions"] == marked and int(data.graph.edata["motif_edge"].sum()) == 2 * marked
+    data = gk.load("mutagenicity-gt")
+    with_motif = data.collated.graph_fields["has_motif"]
+    assert int(data.collated.edge_fields["motif_edge"].sum()) == 7352 and int(with_motif.sum()) == 1356
+    assert [int((with_motif & (data.labels == label)).sum()) for label in (0, 1)] == [1015, 341]
+
+
+@pytest.mark.slow
+def test_every_positive_molecule_carries_marks():
+    pytest.importorskip("rdkit")
+    for name, positive in {"benzene": 6001, "fluoride-carbonyl": 1527}.items():
+        data = gk.load(name)
+        has = data.collated.graph_fields["explanations"] > 0
+        assert torch.equal(has, data.labels == 1) and int(has.sum()) == positive
