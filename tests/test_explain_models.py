@@ -131,3 +131,14 @@ def test_the_kind_of_target_must_go_with_the_data(triangles):
         gk.explain(model, triangles, node=0)
     with pytest.raises(GraphKitError, match="graph 6 is not in the set of 6 graphs"):
         gk.explain(model, triangles, graph=6)
+
+
+def test_a_link_that_the_model_denies_is_explained_too(links):
+    torch.manual_seed(0)
+    model = gk.models.build("gae", links)
+    scores = model(gk.sampling.full_batch(links, "test")).pred
+    denied = int(scores.argmin())
+    pairs = gk.sampling.full_batch(links, "test").pairs
+    pair = int(pairs.src[denied]), int(pairs.dst[denied])
+    assert scores[denied] < 0
+    assert gk.explain(model, links, pair=pair, method="saliency").edge_mask.abs().max() > 0

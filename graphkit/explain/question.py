@@ -188,7 +188,9 @@ class Question:
         rows = self.rows(weight=self.weights(probe))
         grad = None
         if rows.requires_grad:
-            (grad,) = torch.autograd.grad(rows.sum() + self.reading.logit(rows).sum(), probe, allow_unused=True)
+            # Unequal factors: a sum of log-probabilities, or of an answer and its negative, might not move at all.
+            mixed = rows * torch.linspace(1, 2, rows.shape[-1], dtype=rows.dtype, device=rows.device)
+            (grad,) = torch.autograd.grad(mixed.sum(), probe, allow_unused=True)
         if grad is None or not bool(grad.ne(0).any()):
             name = getattr(self.model, "name", "") or type(self.model).__name__
             raise GraphKitError(
