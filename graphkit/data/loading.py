@@ -36,11 +36,12 @@ def load(
         Case does not matter; ``gk.datasets()`` lists the names, ``tu/NAME`` takes any set of TUDataset.
     split : str or mapping, optional
         A protocol (``public``, ``random``, ``random-per-class``, ``folds``, ``stratified10``, ``scaffold``,
-        ``random-link``), or ids by part; by default the card's.
+        ``random-link``, ``time``, ``windows``), or ids by part; by default the card's.
     seed : int
-        Of the split.
+        Of the split; generated streams are made from it too, unless ``graph_seed`` is given.
     task : str, optional
-        ``node``, ``link``, ``graph`` or ``triple``; by default the first of the card.
+        ``node``, ``link``, ``graph``, ``triple``, ``temporal-link``, ``hyperedge`` or ``forecast``; by
+        default the first of the card.
     transform : str or sequence of str
         Registered transforms to apply, such as ``normalize-features``; a run that is loaded applies them again.
     verify : bool
@@ -74,6 +75,8 @@ def load(
     if task not in found.tasks:
         raise unknown("task", task, found.tasks)
     split_options, reader_options = _route(found, split or found.split_for(task), options)
+    if find("reader", found.reader).options.get("follows_seed"):  # one seed makes the data and its split
+        reader_options.setdefault("graph_seed", seed)
     files = CardFiles(found, verify)
     raw = read(found, files, {**found.options, **reader_options})
     if files.unverified:
