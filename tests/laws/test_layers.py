@@ -19,6 +19,12 @@ VARIANTS = {
     "layernorm": [{"over": "node"}],
     "gineconv": [{}, {"edge_feats": 2, "train_eps": True, "norm": "layer"}],
     "appnpconv": [{"k": 2, "norm": "right"}],
+    "sgconv": [{"k": 1, "norm": "right"}],
+    "tagconv": [{"k": 1}, {"k": 3, "bias": False}],
+    "chebconv": [{"k": 2}, {"k": 4, "lambda_max": 1.7}],
+    "mixhopconv": [{"powers": (0, 1, 3)}, {"powers": (2,)}],
+    "armaconv": [{}, {"num_layers": 3, "shared_weights": True, "dropout": 0.3}],
+    "gcn2conv": [{"shared_weights": False, "self_loops": False}],
     "relgraphconv": [
         {"num_rels": 3, "regularizer": "basis", "num_bases": 2},
         {"num_rels": 3, "regularizer": "bdd", "num_bases": 2, "norm": "total"},
