@@ -14,6 +14,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import find, register
 from graphkit.core.spec import Spec
 from graphkit.nn.mlp import MLP
+from graphkit.nn.pool.simple import make_readout
 
 
 class NodeHead(nn.Module):
@@ -299,7 +300,7 @@ class GraphHead(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        pool: Any = find("pool", readout).obj(in_feats) if isinstance(readout, str) else readout
+        pool: Any = make_readout(readout, in_feats)
         self.pool, width = pool, int(pool.out_feats)
         self.mlp = MLP(width, out_feats, hidden or width, num_layers, dropout)
 

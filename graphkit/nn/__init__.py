@@ -3,51 +3,84 @@
 from graphkit.nn.arma import ARMAConv
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.gat import GATConv, GATv2Conv
+from graphkit.nn.gated import GatedGCNConv
 from graphkit.nn.gcn import GCNConv, Propagation
 from graphkit.nn.gcn2 import GCN2Conv
+from graphkit.nn.gen import GENConv
 from graphkit.nn.gin import GINConv, GINEConv
 from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
 from graphkit.nn.layer import Layer
 from graphkit.nn.mlp import MLP
 from graphkit.nn.model import Encoder, Model, NodeEmbedding
 from graphkit.nn.norm import BatchNorm
+from graphkit.nn.pna import PNAConv
 from graphkit.nn.polynomial import ChebConv, MixHopConv, SGConv, TAGConv
-from graphkit.nn.pool import AttentionPool, MaxPool, MeanPool, Pool, Set2Set, SumPool
+from graphkit.nn.pool import (
+    ASAPool,
+    AttentionPool,
+    DiffPool,
+    GraphPool,
+    HopfieldPool,
+    MaxPool,
+    MeanPool,
+    MinCutPool,
+    Pool,
+    Pooled,
+    SAGPool,
+    Set2Set,
+    SortPool,
+    SparsemaxPool,
+    SumPool,
+    TopKPool,
+)
 from graphkit.nn.propagate import APPNPConv, DAGNNConv
 from graphkit.nn.rgcn import RelGraphConv
 from graphkit.nn.sage import SAGEConv
 
 __all__ = [
-    "TAGConv",
-    "SGConv",
-    "MixHopConv",
-    "ChebConv",
-    "GCN2Conv",
-    "ARMAConv",
-    "MLP",
+    "GatedGCNConv",
+    "GENConv",
+    "PNAConv",
     "APPNPConv",
+    "ARMAConv",
+    "ASAPool",
     "AttentionPool",
     "BatchNorm",
+    "ChebConv",
     "DAGNNConv",
+    "DiffPool",
     "Dropout",
     "Encoder",
     "GATConv",
     "GATv2Conv",
+    "GCN2Conv",
     "GCNConv",
     "GINConv",
     "GINEConv",
     "GraphNorm",
+    "GraphPool",
+    "HopfieldPool",
     "Layer",
     "LayerNorm",
+    "MLP",
     "MaxPool",
     "MeanPool",
+    "MinCutPool",
+    "MixHopConv",
     "Model",
     "NodeEmbedding",
     "PairNorm",
     "Pool",
+    "Pooled",
     "Propagation",
     "RelGraphConv",
     "SAGEConv",
+    "SAGPool",
+    "SGConv",
     "Set2Set",
+    "SortPool",
+    "SparsemaxPool",
     "SumPool",
+    "TAGConv",
+    "TopKPool",
 ]

@@ -9,6 +9,7 @@ from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_s
 from graphkit.ops.message import edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
 from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
 from graphkit.ops.softmax import attention, attention_v2, edge_softmax
+from graphkit.ops.sparsemax import edge_sparsemax, segment_sparsemax
 from graphkit.ops.typed import typed_matmul
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "dst_rows",
     "edge_reduce",
     "edge_softmax",
+    "edge_sparsemax",
     "from_dense",
     "gather_dst",
     "gather_src",
@@ -31,6 +33,7 @@ __all__ = [
     "segment_ids",
     "segment_reduce",
     "segment_softmax",
+    "segment_sparsemax",
     "spmm",
     "to_dense",
     "typed_matmul",

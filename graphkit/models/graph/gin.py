@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphkit.core.batch import Batch, Encoded
-from graphkit.core.registry import Reported, find, register
+from graphkit.core.registry import Reported, register
 from graphkit.core.spec import Spec
 from graphkit.nn import BatchNorm, Dropout, Encoder, GINConv
 from graphkit.nn.layer import Layer
+from graphkit.nn.pool.simple import make_readout
 
 PROTOCOL = "10-fold cross-validation, epoch chosen on the test folds' average"
 
@@ -124,7 +125,7 @@ class LayersHead(nn.Module):
 
     def __init__(self, widths: list[int], out_feats: int, readout: str = "sum", dropout: float = 0.5) -> None:
         super().__init__()
-        pools = [find("pool", readout).obj(width) for width in widths]
+        pools = [make_readout(readout, width) for width in widths]
         self.pools = nn.ModuleList(pools)
         self.linears = nn.ModuleList(nn.Linear(pool.out_feats, out_feats) for pool in pools)
         self.dropout = Dropout(dropout)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.check import check_feat
-from graphkit.core.registry import register
+from graphkit.core.errors import GraphKitError
+from graphkit.core.registry import find, register
 
 if TYPE_CHECKING:
     import dgl
@@ -42,6 +43,27 @@ class Pool(nn.Module):
         """Return ``[B, D]`` for ``feat [N, D]``."""
         self.check(graph, feat)
         return ops.segment_reduce(feat, ops.offsets(graph), self.reduce)
+
+
+def make_readout(readout: str | nn.Module, in_feats: int) -> nn.Module:
+    """Return the registered pool called ``readout`` for rows of width ``in_feats``; a module passes.
+
+    Raises
+    ------
+    GraphKitError
+        If there is none of that name, or it gives a smaller graph and not one row per graph.
+
+    Examples
+    --------
+    >>> make_readout("mean", 4).out_feats
+    4
+    """
+    if not isinstance(readout, str):
+        return readout
+    entry = find("pool", readout)
+    if "changes_graph" in entry.traits:
+        raise GraphKitError(f"the pool {entry.name!r} gives a smaller graph, not one row per graph; try 'mean'")
+    return entry.obj(in_feats)
 
 
 @register("sum", kind="pool", title="How Powerful are Graph Neural Networks?", arxiv="1810.00826")
