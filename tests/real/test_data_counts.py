@@ -20,7 +20,7 @@ def _marked():
 
 
 #: Sets of graphs and molecules.
-SLOW |= {"benzene", "fluoride-carbonyl"}
+SLOW |= {"benzene", "cluster", "fluoride-carbonyl", "pattern"}
 
 
 @pytest.mark.parametrize("name", list(_marked()))
