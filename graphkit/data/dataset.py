@@ -363,11 +363,11 @@ class Dataset:
         Parameters
         ----------
         graph : dgl.DGLGraph
-            With one node and one edge type; ``ndata`` may hold ``feat``, ``label`` and ``train_mask``, ``val_mask``,
-            ``test_mask``; ``edata`` may hold ``weight``, ``feat``, ``etype``. If every edge has its reverse, the graph
-            counts as undirected and gets a ``reverse_id``.
+            With one node and one edge type, or a hypergraph; ``ndata`` may hold ``feat``, ``label`` and ``train_mask``,
+            ``val_mask``, ``test_mask``; ``edata`` may hold ``weight``, ``feat``, ``etype``, ``time``. If every edge has
+            its reverse, the graph counts as undirected and gets a ``reverse_id``.
         task : str
-            ``node``, ``link`` or ``triple``.
+            ``node``, ``link``, ``triple``, ``temporal-link`` or ``hyperedge``.
         labels : array_like, optional
             ``[N]`` or ``[N, T]``.
         splits : str or mapping, optional

@@ -12,6 +12,8 @@ from torch import Tensor
 from graphkit.core.errors import GraphKitError
 from graphkit.data.collated import Collated
 from graphkit.data.raw import Raw
+from graphkit.graphs.hypergraph import NTYPES, flatten, is_hypergraph
+from graphkit.graphs.temporal import time_order
 
 if TYPE_CHECKING:
     import dgl
@@ -70,6 +72,8 @@ def _homogeneous(graph: Any) -> dgl.DGLGraph:
 
 def raw_of_graph(graph: dgl.DGLGraph, labels: Any = None) -> tuple[Raw, dict[str, Tensor]]:
     """Return a graph as Raw, and its train, val and test masks where it has them."""
+    if is_hypergraph(graph):
+        return _raw_of_hypergraph(graph, labels), {}
     graph = _homogeneous(graph)
     collated = Collated.from_graphs([graph])
     fields = collated.node_fields
@@ -84,6 +88,20 @@ def raw_of_graph(graph: dgl.DGLGraph, labels: Any = None) -> tuple[Raw, dict[str
         if twin is not None:
             collated.edge_fields["reverse_id"] = twin
     return Raw(collated, undirected=twin is not None), masks if "train" in masks else {}
+
+
+def _raw_of_hypergraph(graph: dgl.DGLGraph, labels: Any) -> Raw:
+    if labels is not None:
+        graph = graph.local_var()
+        graph.nodes["node"].data["label"] = label_tensor(labels, graph.num_nodes("node"), "nodes")
+    src, dst, fields = flatten(graph)
+    if "hyperedge_time" in fields:  # hyperedges are put in the order of time
+        first = graph.num_nodes("node")
+        order = torch.cat([torch.arange(first), first + time_order(fields["hyperedge_time"][first:])])
+        fields = {name: value[order] for name, value in fields.items()}
+        dst = torch.argsort(order)[dst]
+    collated = Collated.from_edges(src, dst, torch.tensor([len(fields["ntype"])]), fields)
+    return Raw(collated, names={"ntype": list(NTYPES)}, undirected=False)
 
 
 def raw_of_graphs(graphs: Sequence[dgl.DGLGraph], labels: Any = None) -> Raw:

@@ -132,6 +132,11 @@ def message_graph(data: Dataset | dgl.DGLGraph) -> dgl.DGLGraph:
         return data  # type: ignore[return-value]
     if data.task == "graph":
         raise GraphKitError(f"{data.name} is a set of {len(data)} graphs; use GraphLoader")
+    if data.num_hyperedges:
+        raise GraphKitError(
+            f"{data.name} is a hypergraph, which this system cannot read; graphkit.graphs.clique_expansion(data.graph) "
+            "makes one graph of it, for Dataset.from_graph"
+        )
     return data.graph
 
 
