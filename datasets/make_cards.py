@@ -43,6 +43,8 @@ FROM_SOURCE = (
 ONLY: dict[str, tuple[str, ...]] = {
     **{f"sr{n}": (f"sr{n}.g6*",) for n in (16622, 251256, 281264, 291467, 351668, 351899, 361446, 401224)},
     **{f"twitch-{part.lower()}": (f"{part}/*",) for part in ("DE", "ENGB", "ES", "FR", "PTBR", "RU")},
+    "hetrec-lastfm": ("user_artists.dat*",),
+    "hetrec-lastfm-friends": ("user_friends.dat*",),
     "clutrr": ("data_089907f8.zip",),
     "clutrr-robust": ("data_7c5b0e70.zip",),
 }

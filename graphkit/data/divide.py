@@ -36,8 +36,8 @@ class Divided:
 def protocols(task: str) -> list[str]:
     """Return the names of the split protocols that a task can use.
 
-    >>> protocols("link")
-    ['random-link']
+    >>> sorted(protocols("link"))
+    ['per-user', 'random-link']
     """
     return [name for name, entry in entries("split").items() if task in entry.level.split()]
 

@@ -15,6 +15,7 @@ from graphkit.core.random import numpy_generator
 from graphkit.core.registry import register
 
 if TYPE_CHECKING:
+    from graphkit.data.collated import Collated
     from graphkit.data.dataset import Dataset
 
 
@@ -123,6 +124,59 @@ def _from_all(taken: np.ndarray, num_nodes: int, count: int, undirected: bool, r
     return rng.choice(allowed.reshape(-1).nonzero()[0], size=count, replace=False)
 
 
+def is_bipartite(full: Collated) -> bool:
+    """Say whether nodes are of two types, 0 and 1, and every edge joins one of each."""
+    side = full.node_fields.get("ntype")
+    return side is not None and set(side.unique().tolist()) == {0, 1} and bool((side[full.src] != side[full.dst]).all())
+
+
+def draw_across(taken: np.ndarray, side: np.ndarray, count: int, rng: np.random.Generator, what: str) -> np.ndarray:
+    """Draw distinct pairs of one node of type 0 and one of type 1 that are no links.
+
+    Parameters
+    ----------
+    taken : ndarray
+        Codes of undirected links, see ``pair_codes``.
+    side : ndarray
+        Type of each node, ``[N]``.
+    count : int
+    rng : numpy Generator
+    what : str
+        For the error.
+
+    Returns
+    -------
+    ndarray
+        Codes, int64 ``[count]``.
+
+    Raises
+    ------
+    GraphKitError
+        If there are fewer such pairs.
+
+    Examples
+    --------
+    >>> draw_across(np.array([1]), np.array([0, 1, 1]), 1, np.random.default_rng(0), "the graph").tolist()
+    [2]
+    """
+    left, right = np.flatnonzero(side == 0), np.flatnonzero(side == 1)
+    taken = np.unique(taken)
+    free = len(left) * len(right) - len(taken)
+    if count > free:
+        raise GraphKitError(f"{what} has {free} pairs across its sides without a link; expected at least {count}")
+    if free < 3 * count:
+        every = pair_codes(np.repeat(left, len(right)), np.tile(right, len(left)), len(side), True)
+        return rng.choice(np.setdiff1d(every, taken), count, replace=False)
+    found = np.empty(0, dtype=np.int64)
+    while len(found) < count:
+        size = 2 * (count - len(found)) + 16
+        codes = pair_codes(rng.choice(left, size), rng.choice(right, size), len(side), True)
+        codes = np.concatenate([found, codes[~np.isin(codes, taken)]])
+        _, first = np.unique(codes, return_index=True)
+        found = codes[np.sort(first)]
+    return found[:count]
+
+
 @register("random-link", kind="split", level="link")
 def random_link(
     data: Dataset, seed: int = 0, *, val_ratio: float = 0.05, test_ratio: float = 0.10
@@ -130,8 +184,8 @@ def random_link(
     """Hold out random links for validation and testing, with as many stored non-links.
 
     Both directions of an undirected link fall on the same side. Non-links are pairs of different nodes, distinct among
-    validation and test together, and never a link of any part. Self-loops are no links to predict; they stay messages.
-    The defaults are the 85/5/10 of GAE (arXiv 1611.07308).
+    validation and test together, and never a link of any part; in a bipartite graph they join its two sides. Self-loops
+    are no links to predict; they stay messages. The defaults are the 85/5/10 of GAE (arXiv 1611.07308).
 
     Parameters
     ----------
@@ -163,7 +217,11 @@ def random_link(
             f"{data.name} has {len(links)} links, too few to hold out {val_ratio:.0%} and {test_ratio:.0%}"
         )
     order = rng.permutation(links)
-    negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)
+    if undirected and is_bipartite(full):
+        side = full.node_fields["ntype"].numpy()
+        negative = draw_across(codes, side, num_val + num_test, rng, data.name)
+    else:
+        negative = draw_negatives(codes, num_nodes, num_val + num_test, undirected, rng, data.name)
     held = num_test + num_val
     turn = numpy_generator(seed, "split", "random-link", "orientation") if undirected else None
     return {
