@@ -69,7 +69,8 @@ def _support(z: Tensor, ids: Tensor, offsets: Tensor) -> Tensor:
     start = offsets[ids]
     before = torch.cat([total.new_zeros(1, total.shape[1]), total])[start]
     rank = torch.arange(1, len(z) + 1, device=z.device) - start
-    inside = 1 + rank.unsqueeze(1) * falling > total - before
+    # Sums round, so what was clamped is left out by its value and not by the comparison.
+    inside = (1 + rank.unsqueeze(1) * falling > total - before) & (falling > -1)
     return torch.zeros_like(inside).scatter(0, order, inside)
 
 
