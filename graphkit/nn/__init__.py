@@ -2,6 +2,7 @@
 
 from graphkit.nn.arma import ARMAConv
 from graphkit.nn.dropout import Dropout
+from graphkit.nn.edge import CFConv, EdgeConv, NNConv
 from graphkit.nn.gat import GATConv, GATv2Conv
 from graphkit.nn.gated import GatedGCNConv
 from graphkit.nn.gcn import GCNConv, Propagation
@@ -36,8 +37,13 @@ from graphkit.nn.pool import (
 from graphkit.nn.propagate import APPNPConv, DAGNNConv
 from graphkit.nn.rgcn import RelGraphConv
 from graphkit.nn.sage import SAGEConv
+from graphkit.nn.transformer import TransformerConv
 
 __all__ = [
+    "NNConv",
+    "EdgeConv",
+    "CFConv",
+    "TransformerConv",
     "GatedGCNConv",
     "GENConv",
     "PNAConv",
