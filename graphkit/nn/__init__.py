@@ -9,6 +9,7 @@ from graphkit.nn.gcn import GCNConv, Propagation
 from graphkit.nn.gcn2 import GCN2Conv
 from graphkit.nn.gen import GENConv
 from graphkit.nn.gin import GINConv, GINEConv
+from graphkit.nn.global_attention import GraphAttention, PerformerAttention, VirtualNode
 from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
 from graphkit.nn.layer import Layer
 from graphkit.nn.mlp import MLP
@@ -40,42 +41,43 @@ from graphkit.nn.sage import SAGEConv
 from graphkit.nn.transformer import TransformerConv
 
 __all__ = [
-    "NNConv",
-    "EdgeConv",
-    "CFConv",
-    "TransformerConv",
-    "GatedGCNConv",
-    "GENConv",
-    "PNAConv",
+    "MLP",
     "APPNPConv",
     "ARMAConv",
     "ASAPool",
     "AttentionPool",
     "BatchNorm",
+    "CFConv",
     "ChebConv",
     "DAGNNConv",
     "DiffPool",
     "Dropout",
+    "EdgeConv",
     "Encoder",
     "GATConv",
     "GATv2Conv",
     "GCN2Conv",
     "GCNConv",
+    "GENConv",
     "GINConv",
     "GINEConv",
+    "GatedGCNConv",
+    "GraphAttention",
     "GraphNorm",
     "GraphPool",
     "HopfieldPool",
     "Layer",
     "LayerNorm",
-    "MLP",
     "MaxPool",
     "MeanPool",
     "MinCutPool",
     "MixHopConv",
     "Model",
+    "NNConv",
     "NodeEmbedding",
+    "PNAConv",
     "PairNorm",
+    "PerformerAttention",
     "Pool",
     "Pooled",
     "Propagation",
@@ -89,4 +91,6 @@ __all__ = [
     "SumPool",
     "TAGConv",
     "TopKPool",
+    "TransformerConv",
+    "VirtualNode",
 ]

@@ -15,6 +15,7 @@ VARIANTS = {
         {"num_heads": 2, "concat": False, "self_loops": False},
     ],
     "ginconv": [{"train_eps": True, "norm": "batch", "hidden": 4}],
+    "virtualnode": [{"norm": "layer", "hidden": 3}],
     "pairnorm": [{"individually": True, "scale": 2.0}],
     "layernorm": [{"over": "node"}],
     "gineconv": [{}, {"edge_feats": 2, "train_eps": True, "norm": "layer"}],
