@@ -106,3 +106,47 @@ def test_every_positive_molecule_carries_marks():
         data = gk.load(name)
         has = data.collated.graph_fields["explanations"] > 0
         assert torch.equal(has, data.labels == 1) and int(has.sum()) == positive
+
+
+def held_karp(weight):
+    """Return the length of the shortest tour, by dynamic programming over sets of cities without city 0."""
+    n = len(weight) - 1
+    best = torch.full((1 << n, n), float("inf"))
+    best[1 << torch.arange(n), torch.arange(n)] = weight[0, 1:]
+    bits = torch.arange(1 << n)
+    size = sum((bits >> i) & 1 for i in range(n))
+    for count in range(2, n + 1):
+        sets = bits[size == count]
+        for last in range(n):
+            mine = sets[(sets >> last) & 1 == 1]
+            best[mine, last] = (best[mine ^ (1 << last)] + weight[1:, last + 1]).min(dim=1).values
+    return float((best[-1] + weight[1:, 0]).min())
+
+
+def test_distances_of_tsplib_give_the_published_optima():
+    data = gk.load("tsplib")
+    for name in ("burma14", "ulysses16"):  # GEO
+        graph = data[data.names["instance"].index(name)]
+        n = graph.num_nodes()
+        weight = torch.full((n, n), float("inf")).index_put(graph.edges(), graph.edata["weight"])
+        assert held_karp(weight) == int(data.collated.graph_fields["optimum"][data.names["instance"].index(name)])
+    assert int((data.collated.graph_fields["optimum"] > 0).sum()) == 47
+    without = data.collated.node_fields["pos"].isnan().any(1)
+    assert int(without[data.collated.node_offsets[:-1]].sum()) == 8
+
+
+def test_instances_have_the_published_sizes():
+    clique = gk.load("dimacs-clique")
+    wanted = {"C125.9": 6963, "C250.9": 27984, "brock200_2": 9876, "brock200_4": 13089, "keller4": 9435}
+    edges = dict(zip(clique.names["instance"], (clique.collated.edge_counts // 2).tolist(), strict=True))
+    assert {name: edges[name] for name in wanted} == wanted and edges["p_hat300-3"] == 33390
+    hidden = gk.load("frb-mis").collated
+    assert hidden.node_counts.tolist() == [450] * 5 + [595] * 3 + [760] * 2 + [945, 1150]
+    assert hidden.graph_fields["optimum"].tolist() == [30] * 5 + [35] * 3 + [40] * 2 + [45, 50]
+    assert gk.load("sat-uf20-91").collated.graph_fields["clauses"].unique().tolist() == [91]
+    sudoku = gk.load("sudoku")
+    counts = torch.bincount(sudoku.collated.graph_fields["file"])
+    assert dict(zip(sudoku.names["file"], counts.tolist(), strict=True)) == {
+        "sudoku-easy50.txt": 50, "sudoku-hardest.txt": 11, "sudoku-top95.txt": 95, "sudoku10k.txt": 10000,
+        "sudokus_hard10.txt": 10, "test.csv": 30,
+    }  # fmt: skip
