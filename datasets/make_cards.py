@@ -69,6 +69,25 @@ for name, title in (("enzymes", "ENZYMES"), ("proteins", "PROTEINS_full")):
         for part in ("train", "val", "test")
     ]
 
+#: Graphs to attack: the clean one, then Pro-GNN's perturbed ones, targets and split.
+ATTACKED = {
+    f"{name.replace('_', '-')}-{attack}": (name, attack)
+    for name in ("cora", "citeseer", "cora_ml", "polblogs")
+    for attack in ("attack", "meta", "nettack")
+    if (name, attack) != ("cora_ml", "nettack")
+}
+for name, (graph, attack) in ATTACKED.items():
+    ONLY[name] = (f"{graph}.npz",)
+    changed = {
+        "attack": [],
+        "meta": [f"meta/{graph}_meta_adj_{rate}.npz" for rate in (0.05, 0.1, 0.15, 0.2, 0.25)],
+        "nettack": [
+            f"nettack/{graph}_nettacked_nodes.json",
+            *(f"nettack/{graph}_nettack_adj_{n}.0.npz" for n in (1, 2, 3, 4, 5)),
+        ],
+    }[attack]
+    BORROWED[name] = [("attack", "pro_gnn", file, file) for file in (f"splits/{graph}_prognn_splits.json", *changed)]
+
 
 def digest(data: bytes) -> str:
     """Return the SHA-256 in hex."""

@@ -20,13 +20,9 @@ def _marked():
 
 
 #: Sets of graphs and molecules.
-<<<<<<< /work/main/tests/real/test_data_counts.py
-SLOW |= {"benzene", "fluoride-carbonyl"}
+SLOW |= {"aqsoldb", "benzene", "cluster", "fluoride-carbonyl", "pattern", "qm7", "zinc250k-slice"}
 #: Hypergraphs.
 SLOW |= {"congress-bills", "email-eu", "tags-ask-ubuntu"}
-=======
-SLOW |= {"benzene", "cluster", "fluoride-carbonyl", "pattern"}
->>>>>>> /tmp/gk/d2/wt/tests/real/test_data_counts.py
 
 
 @pytest.mark.parametrize("name", list(_marked()))

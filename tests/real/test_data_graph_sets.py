@@ -150,3 +150,26 @@ def test_instances_have_the_published_sizes():
         "sudoku-easy50.txt": 50, "sudoku-hardest.txt": 11, "sudoku-top95.txt": 95, "sudoku10k.txt": 10000,
         "sudokus_hard10.txt": 10, "test.csv": 30,
     }  # fmt: skip
+
+
+CHANGED = {
+    ("cora", "meta"): [253, 506, 760, 1013, 1267],
+    ("citeseer", "meta"): [183, None, None, None, 917],
+    ("cora-ml", "meta"): [399, None, None, None, 1995],
+    ("polblogs", "meta"): [835, None, None, None, 4178],
+    ("cora", "nettack"): [83, None, None, None, 415],
+    ("citeseer", "nettack"): [63, None, None, None, 315],
+    ("polblogs", "nettack"): [538, None, None, None, 2694],
+}
+
+
+@pytest.mark.parametrize(("base", "attack"), CHANGED)
+def test_attacks_changed_as_many_edges_as_is_known(base, attack):
+    budgets = (0.05, 0.1, 0.15, 0.2, 0.25) if attack == "meta" else (1, 2, 3, 4, 5)
+    for budget, wanted in zip(budgets, CHANGED[base, attack], strict=True):
+        if wanted is not None:
+            data = gk.load(f"{base}-{attack}", budget=budget)
+            assert data.report["added"] + data.report["removed"] == wanted
+    if attack == "nettack":
+        targets = {"cora": 83, "citeseer": 63, "polblogs": 540}[base]
+        assert int(data.graph.ndata["target"].sum()) == targets
