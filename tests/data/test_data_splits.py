@@ -91,6 +91,15 @@ def test_ten_folds_partition_the_set_with_equal_class_shares():
         data.fold(10)
 
 
+@pytest.mark.parametrize("sizes", [(500, 500), (400, 1600), (30, 30, 30), (500, 300, 200)])
+def test_ten_folds_of_round_class_sizes_hold_every_class_once_they_held_one(sizes):
+    labels = [kind for kind, size in enumerate(sizes) for _ in range(size)]
+    data = gk.Dataset.from_graphs([graph([], [], 1)] * len(labels), labels, "stratified10")
+    for k in range(10):
+        found = torch.bincount(data.labels[data.fold(k).splits["test"]], minlength=len(sizes))
+        assert all(abs(int(n) - size / 10) <= 1 for n, size in zip(found, sizes, strict=True))
+
+
 def test_random_per_class_draws_sizes_and_differs_by_seed():
     data = gk.load("digits", split="random-per-class")
     assert torch.bincount(data.labels[data.splits["train"]]).tolist() == [20] * 10
