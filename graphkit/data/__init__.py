@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 from graphkit.data.cards import Card, card, names
 
 if TYPE_CHECKING:
+    from graphkit.data.auditing import Audit, audit
     from graphkit.data.collated import Collated
     from graphkit.data.dataset import Dataset
     from graphkit.data.loading import from_files, load
     from graphkit.data.splits import LinkSplit, TripleSplit
 
 __all__ = [
+    "Audit",
     "Card",
     "Collated",
     "Dataset",
     "LinkSplit",
     "TripleSplit",
+    "audit",
     "card",
     "from_files",
     "generate",
@@ -29,6 +32,8 @@ __all__ = [
 
 #: What needs torch is imported when it is asked for, so that the catalog answers at once.
 _LAZY = {
+    "Audit": "graphkit.data.auditing",
+    "audit": "graphkit.data.auditing",
     "Collated": "graphkit.data.collated",
     "Dataset": "graphkit.data.dataset",
     "LinkSplit": "graphkit.data.splits",
