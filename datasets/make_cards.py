@@ -34,6 +34,7 @@ FROM_SOURCE = (
     "hypergraph",
     "molecules",
     "nas",
+    "relational-reasoning",
     "simplicial",
     "social",
     "spatiotemporal",
@@ -47,6 +48,8 @@ ONLY: dict[str, tuple[str, ...]] = {
     "hetrec-lastfm-friends": ("user_friends.dat*",),
     "clutrr": ("data_089907f8.zip",),
     "clutrr-robust": ("data_7c5b0e70.zip",),
+    "regenn-covid19-d1": ("D1-045-COVID19.pth",),
+    "regenn-covid19-d2": ("D2-120-COVID19.pth",),
 }
 #: Files that a card takes from other folders: family, dataset, file there, name on the card.
 BORROWED: dict[str, list[tuple[str, str, str, str]]] = {
