@@ -1,6 +1,7 @@
 """Layers, pools and the base classes of encoders and models."""
 
 from graphkit.nn.arma import ARMAConv
+from graphkit.nn.compgcn import CompGCNConv
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.edge import CFConv, EdgeConv, NNConv
 from graphkit.nn.gat import GATConv, GATv2Conv
@@ -11,6 +12,7 @@ from graphkit.nn.gen import GENConv
 from graphkit.nn.gin import GINConv, GINEConv
 from graphkit.nn.global_attention import GraphAttention, PerformerAttention, VirtualNode
 from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
+from graphkit.nn.hgt import HGTConv
 from graphkit.nn.layer import Layer
 from graphkit.nn.mlp import MLP
 from graphkit.nn.model import Encoder, Model, NodeEmbedding
@@ -36,9 +38,11 @@ from graphkit.nn.pool import (
     TopKPool,
 )
 from graphkit.nn.propagate import APPNPConv, DAGNNConv
+from graphkit.nn.rgat import RelGATConv
 from graphkit.nn.rgcn import RelGraphConv
 from graphkit.nn.sage import SAGEConv
 from graphkit.nn.transformer import TransformerConv
+from graphkit.nn.typed import TypedLinear
 
 __all__ = [
     "MLP",
@@ -49,6 +53,7 @@ __all__ = [
     "BatchNorm",
     "CFConv",
     "ChebConv",
+    "CompGCNConv",
     "DAGNNConv",
     "DiffPool",
     "Dropout",
@@ -65,6 +70,7 @@ __all__ = [
     "GraphAttention",
     "GraphNorm",
     "GraphPool",
+    "HGTConv",
     "HopfieldPool",
     "Layer",
     "LayerNorm",
@@ -81,6 +87,7 @@ __all__ = [
     "Pool",
     "Pooled",
     "Propagation",
+    "RelGATConv",
     "RelGraphConv",
     "SAGEConv",
     "SAGPool",
@@ -92,5 +99,6 @@ __all__ = [
     "TAGConv",
     "TopKPool",
     "TransformerConv",
+    "TypedLinear",
     "VirtualNode",
 ]

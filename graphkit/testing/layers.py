@@ -28,12 +28,12 @@ Make = Callable[[], nn.Module]
 
 
 def _sample(layer: nn.Module, seed: int = 0, **sizes: int) -> Sample:
-    widths = {name: getattr(layer, name, 0) for name in ("in_feats", "edge_feats", "num_rels")}
+    widths = {name: getattr(layer, name, 0) for name in ("in_feats", "edge_feats", "num_rels", "num_ntypes")}
     return sample(seed, **widths, **sizes)
 
 
 def _run(layer: nn.Module, case: Sample) -> Tensor:
-    out = layer(case.graph, case.feat, **case.edges)
+    out = layer(case.graph, case.feat, **case.tensors)
     return out[0] if getattr(layer, "updates_edges", False) else out
 
 
@@ -51,7 +51,7 @@ def batching(make: Make) -> None:
     cases = [_sample(layer, seed, nodes=nodes) for seed, nodes in ((0, 8), (1, 1), (2, 5))]
     parts = {
         name: torch.cat([getattr(case, name) for case in cases])
-        for name in ("feat", "edge_feat", "etype")
+        for name in ("feat", "edge_feat", "etype", "ntype")
         if getattr(cases[0], name) is not None
     }
     together = Sample(dgl.batch([case.graph for case in cases]), **parts)
@@ -64,7 +64,7 @@ def blocks(make: Make) -> None:
     targets = torch.tensor([4, 7, 0])
     for case in (_sample(layer), _weighted(_sample(layer))):
         block, nodes, edges = sample_block(case.graph, targets, fanout=-1)
-        part = case.take_edges(block, edges).replace(feat=case.feat[nodes])
+        part = case.take_edges(block, edges).take_nodes(nodes)
         expect_close("blocks", _run(layer, part), _run(layer, case)[targets])
 
 
@@ -76,7 +76,9 @@ def isolated(make: Make) -> None:
     layer = seeded(make)
     case = _sample(layer)
     if not getattr(layer, "whole_graph", False):
-        alone = _sample(layer, nodes=1).replace(feat=case.feat[-1:])
+        alone = _sample(layer, nodes=1).replace(
+            feat=case.feat[-1:], ntype=None if case.ntype is None else case.ntype[-1:]
+        )
         expect_close("isolated", _run(layer, alone), _run(layer, case)[-1:])
     for nodes in (3, 1, 0):
         for train in (False, True):

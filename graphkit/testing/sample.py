@@ -33,6 +33,8 @@ class Sample:
         ``[N, D]``.
     edge_feat, edge_weight, etype : Tensor, optional
         ``[E, De]``, ``[E]``, int64 ``[E]``.
+    ntype : Tensor, optional
+        int64 ``[N]``.
     """
 
     graph: dgl.DGLGraph
@@ -40,11 +42,21 @@ class Sample:
     edge_feat: Tensor | None = None
     edge_weight: Tensor | None = None
     etype: Tensor | None = None
+    ntype: Tensor | None = None
 
     @property
     def edges(self) -> dict[str, Tensor | None]:
         """The edge tensors by their argument names."""
         return {"edge_feat": self.edge_feat, "edge_weight": self.edge_weight, "etype": self.etype}
+
+    @property
+    def tensors(self) -> dict[str, Tensor | None]:
+        """What a layer takes beside graph and ``feat``: :attr:`edges`, and ``ntype`` where there is one."""
+        return self.edges if self.ntype is None else {**self.edges, "ntype": self.ntype}
+
+    def take_nodes(self, ids: Tensor) -> Sample:
+        """Return the sample with rows ``ids`` of the nodes' tensors."""
+        return self.replace(feat=self.feat[ids], ntype=None if self.ntype is None else self.ntype[ids])
 
     def replace(self, **changes: Any) -> Sample:
         """Return a copy with some fields changed."""
@@ -62,13 +74,19 @@ class Sample:
         order = torch.randperm(self.graph.num_edges(), generator=draw)
         src, dst = self.graph.edges(order="eid")
         graph = _dgl.from_arrays(place[src[order]], place[dst[order]], self.graph.num_nodes())
-        feat = torch.empty_like(self.feat)
-        feat[place] = self.feat
-        return self.take_edges(graph, order).replace(feat=feat), place
+        back = torch.empty_like(place)
+        back[place] = torch.arange(len(place))
+        return self.take_edges(graph, order).take_nodes(back), place
 
 
 def sample(
-    seed: int = 0, nodes: int = 8, edges: int = 20, in_feats: int = 5, edge_feats: int = 0, num_rels: int = 0
+    seed: int = 0,
+    nodes: int = 8,
+    edges: int = 20,
+    in_feats: int = 5,
+    edge_feats: int = 0,
+    num_rels: int = 0,
+    num_ntypes: int = 0,
 ) -> Sample:
     """Draw a directed graph without loops whose last node is isolated, and its tensors.
 
@@ -77,8 +95,8 @@ def sample(
     seed : int
     nodes, edges : int
         Counts; fewer than 3 nodes have no edges.
-    in_feats, edge_feats, num_rels : int
-        Widths; 0 leaves a tensor out.
+    in_feats, edge_feats, num_rels, num_ntypes : int
+        Widths and numbers of types; 0 leaves a tensor out.
 
     Returns
     -------
@@ -99,6 +117,7 @@ def sample(
         torch.randn(nodes, in_feats, generator=draw, dtype=torch.float64),
         torch.randn(edges, edge_feats, generator=draw, dtype=torch.float64) if edge_feats else None,
         etype=torch.randint(num_rels, (edges,), generator=draw) if num_rels else None,
+        ntype=torch.randint(num_ntypes, (nodes,), generator=draw) if num_ntypes else None,
     )
 
 

@@ -16,6 +16,13 @@ VARIANTS = {
     ],
     "ginconv": [{"train_eps": True, "norm": "batch", "hidden": 4}],
     "virtualnode": [{"norm": "layer", "hidden": 3}],
+    "relgatconv": [{"num_rels": 3, "num_heads": 3, "self_loop": False}],
+    "hgtconv": [{"num_rels": 3, "num_ntypes": 2, "num_heads": 3}, {"num_rels": 2, "activation": "none"}],
+    "compgcnconv": [
+        {"num_rels": 2, "composition": "sub"},
+        {"num_rels": 4, "composition": "mult", "norm": "right"},
+        {"num_rels": 4, "norm": "none", "bias": False},
+    ],
     "pairnorm": [{"individually": True, "scale": 2.0}],
     "layernorm": [{"over": "node"}],
     "gineconv": [{}, {"edge_feats": 2, "train_eps": True, "norm": "layer"}],
