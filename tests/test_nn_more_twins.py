@@ -264,3 +264,42 @@ def test_cf_conv():
     theirs.project_node.load_state_dict(ours.fc.state_dict())
     theirs.project_out[0].load_state_dict(ours.fc_out.state_dict())
     close(ours(case.graph, case.feat, case.edge_feat), theirs(case.graph, case.feat, case.edge_feat))
+
+
+@pytest.mark.parametrize("loops", [False, True])
+def test_fa(loops):
+    case, _ = undirected(5)
+    ours = gnn.FAConv(5, eps=0.3, self_loops=loops).double()
+    theirs = pyg.FAConv(5, eps=0.3, add_self_loops=loops).double()
+    copy(theirs.att_l.weight, ours.attn[:, 0])
+    copy(theirs.att_r.weight, ours.attn[:, 1])
+    initial = torch.randn(9, 5).double()
+    close(ours(case.graph, case.feat, initial=initial), theirs(case.feat, initial, index(case)))
+
+
+def test_linkx():
+    case = directed(5)
+    ours = gnn.LINKXConv(5, 6, 9).double()
+    theirs = pyg.models.LINKX(9, 5, 6, 6, 1).double()
+    theirs.final_mlp = torch.nn.Identity()
+    copy(theirs.edge_lin.weight, ours.table)
+    copy(theirs.edge_lin.bias, ours.bias)
+    theirs.node_mlp.lins[0].load_state_dict(ours.mlp.linears[0].state_dict())
+    theirs.cat_lin1.load_state_dict(ours.fc_graph.state_dict())
+    copy(theirs.cat_lin2.weight, ours.fc_feat.weight)
+    with torch.no_grad():
+        theirs.cat_lin2.bias.zero_()
+    weight = torch.rand(30).double()
+    close(ours(case.graph, case.feat, edge_weight=weight).relu(), theirs(case.feat, index(case), weight))
+
+
+@sizes
+def test_dir_of_means(sizes):
+    case = directed(sizes[0])
+    ours = gnn.DirConv(*sizes, alpha=0.3, norm="right").double()
+    theirs = pyg.DirGNNConv(pyg.SAGEConv(*sizes, root_weight=False, bias=False), alpha=0.7).double()
+    copy(theirs.conv_in.lin_l.weight, ours.weight_in.T)
+    copy(theirs.conv_out.lin_l.weight, ours.weight_out.T)
+    copy(theirs.lin.weight, ours.fc_self.weight)
+    copy(theirs.lin.bias, ours.bias)
+    close(ours(case.graph, case.feat), theirs(case.feat, index(case)))

@@ -18,6 +18,7 @@ _PARTS = {
     "with_self_loops": "build",
     "reverse": "build",
     "with_inverses": "build",
+    "two_hops": "build",
     "DEGREES": "build",
     "spmm_kernel": "kernels",
     "sddmm_kernel": "kernels",
@@ -28,7 +29,7 @@ _PARTS = {
 __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
 
 if TYPE_CHECKING:
-    from graphkit._dgl.build import DEGREES, from_arrays, reverse, with_inverses, with_self_loops
+    from graphkit._dgl.build import DEGREES, from_arrays, reverse, two_hops, with_inverses, with_self_loops
     from graphkit._dgl.index import Structure, cache_size, structure
     from graphkit._dgl.kernels import one_thread, sddmm_kernel, seed_sampler, spmm_kernel
 

@@ -141,3 +141,37 @@ def with_inverses(graph: dgl.DGLGraph) -> dgl.DGLGraph:
         return _index(graph, torch.cat([s.src, s.dst]), torch.cat([s.dst, s.src]), s.num_src, s.num_dst)
 
     return _with_index(graph, structure(graph).cached("inverses", make))
+
+
+def two_hops(graph: dgl.DGLGraph) -> dgl.DGLGraph:
+    """Return the graph that joins u to v where two edges lead from u to v, no edge does and u is not v; made once.
+
+    There is one edge for each such pair, whatever the number of paths: up to the sum over the nodes of in-degree times
+    out-degree.
+
+    Raises
+    ------
+    GraphKitError
+        On a block, which holds one hop.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> [ends.tolist() for ends in two_hops(dgl.graph(([0, 1], [1, 2]))).edges()]
+    [[0], [2]]
+    """
+    if graph.is_block:
+        raise GraphKitError("a block holds one hop, so nothing is two hops away; use the full graph")
+
+    def make(s: Structure) -> Any:
+        from scipy.sparse import coo_matrix
+
+        ends = s.src.cpu().numpy(), s.dst.cpu().numpy()
+        one = coo_matrix((torch.ones(s.num_edges).numpy(), ends), shape=(s.num_src, s.num_dst)).tocsr()
+        two = (one @ one).tocoo()
+        src, dst = torch.from_numpy(two.row).long(), torch.from_numpy(two.col).long()
+        near = torch.isin(src * s.num_dst + dst, s.src.cpu() * s.num_dst + s.dst.cpu())
+        kept = ~near & (src != dst)
+        return _index(graph, src[kept].to(s.src.device), dst[kept].to(s.src.device), s.num_src, s.num_dst)
+
+    return _with_index(graph, structure(graph).cached("two hops", make))

@@ -2,8 +2,10 @@
 
 from graphkit.nn.arma import ARMAConv
 from graphkit.nn.compgcn import CompGCNConv
+from graphkit.nn.directed import DirConv, MagNetConv
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.edge import CFConv, EdgeConv, NNConv
+from graphkit.nn.fa import FAConv
 from graphkit.nn.gat import GATConv, GATv2Conv
 from graphkit.nn.gated import GatedGCNConv
 from graphkit.nn.gcn import GCNConv, Propagation
@@ -12,8 +14,10 @@ from graphkit.nn.gen import GENConv
 from graphkit.nn.gin import GINConv, GINEConv
 from graphkit.nn.global_attention import GraphAttention, PerformerAttention, VirtualNode
 from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
+from graphkit.nn.h2gcn import H2GCNConv
 from graphkit.nn.hgt import HGTConv
 from graphkit.nn.layer import Layer
+from graphkit.nn.linkx import LINKXConv
 from graphkit.nn.mlp import MLP
 from graphkit.nn.model import Encoder, Model, NodeEmbedding
 from graphkit.nn.norm import BatchNorm
@@ -41,10 +45,17 @@ from graphkit.nn.propagate import APPNPConv, DAGNNConv
 from graphkit.nn.rgat import RelGATConv
 from graphkit.nn.rgcn import RelGraphConv
 from graphkit.nn.sage import SAGEConv
+from graphkit.nn.sir import SIRConv
 from graphkit.nn.transformer import TransformerConv
 from graphkit.nn.typed import TypedLinear
 
 __all__ = [
+    "H2GCNConv",
+    "SIRConv",
+    "MagNetConv",
+    "DirConv",
+    "LINKXConv",
+    "FAConv",
     "MLP",
     "APPNPConv",
     "ARMAConv",

@@ -7,6 +7,17 @@ from graphkit.testing import LAYER_LAWS
 from tests.laws.test_layers import _make
 
 VARIANTS = {
+    "faconv": [{"eps": 0.3, "dropout": 0.2, "self_loops": False}],
+    "linkxconv": [{"num_nodes": 8, "num_layers": 3}],
+    "dirconv": [{"alpha": 0.2, "norm": "right"}, {"alpha": 0.9, "norm": "none", "root_weight": False, "bias": False}],
+    "magnetconv": [{"k": 3, "q": 0.1}, {"k": 4, "complex_input": True, "activation": False}],
+    "sirconv": [
+        {},
+        {"aggregator": "max", "hidden": 5, "edge_feats": 2, "activation": "elu"},
+        {"aggregator": "sym", "dropout": 0.3, "inner_bias": False},
+        {"aggregator": "mean", "outer_bias": False},
+    ],
+    "h2gcnconv": [{"norm": "right", "bias": False}],
     "gatedgcnconv": [{}],
     "pnaconv": [{}, {"aggregators": ("sum", "std", "max"), "scalers": ("attenuation",), "delta": 0.7}],
     "genconv": [
