@@ -145,6 +145,7 @@ def count(data: Dataset) -> dict[str, int]:
         "classes": 0 if label is None or label.is_floating_point() else max(data.num_classes, int(label.max()) + 1),
         "targets": width(label) if label is not None and label.is_floating_point() else 0,
         "timestamps": len(times_of(data).unique()) if data.task in ("temporal-link", "hyperedge", "forecast") else 0,
+        "channels": data.series.shape[-1] if data.task == "forecast" else 0,
     }
     return {name: number for name, number in counts.items() if number}
 
