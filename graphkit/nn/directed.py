@@ -185,10 +185,8 @@ class _Magnetic:
         self.graph = _dgl.with_inverses(graph)
         theta = 2 * pi * q * _asymmetry(graph).to(like)
         # M[v, u] has the phase -theta for an edge u -> v; its inverse, in the second half, the opposite one.
-        self.cosine, self.sine = (
-            0.5 * torch.cos(theta).repeat(2),
-            0.5 * torch.cat([-torch.sin(theta), torch.sin(theta)]),
-        )
+        self.cosine = 0.5 * torch.cos(theta).repeat(2)
+        self.sine = 0.5 * torch.cat([-torch.sin(theta), torch.sin(theta)])
         if edge_weight is not None:
             self.cosine, self.sine = self.cosine * edge_weight.repeat(2), self.sine * edge_weight.repeat(2)
         degree = ops.degrees(self.graph, "in", like=like) / 2

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     keeps_width=True,
 )
 class FAConv(Layer):
-    """Signed shares: ``h_v = eps x0_v + sum_u w_uv tanh(a_src . x_u + a_dst . x_v) / sqrt(d_u d_v) x_u``, loops included.
+    """Signed shares: ``h_v = eps x0_v + sum_u w_uv tanh(a_src . x_u + a_dst . x_v) / sqrt(d_u d_v) x_u``.
 
-    A negative share subtracts the neighbour, which keeps high frequencies; ``x0`` are the rows that entered the first
-    of these layers. Degrees are of the unweighted graph.
+    Loops are included. A negative share subtracts the neighbour, which keeps high frequencies; ``x0`` are the rows that
+    entered the first of these layers. Degrees are of the unweighted graph.
 
     Parameters
     ----------

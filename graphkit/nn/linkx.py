@@ -29,10 +29,10 @@ OWN_ROW = "each node of the graph has weights of its own, which node_ids finds e
     example={"num_nodes": 8},
 )
 class LINKXConv(Layer):
-    """Rows of the adjacency as features: ``h_v = (I + W_A) a_v + (I + W_X) MLP(x_v) + b``, ``a_v = sum_u w_uv T_u + c``.
+    """Rows of the adjacency as features: ``h_v = (I + W_A) a_v + (I + W_X) MLP(x_v) + b``.
 
-    ``T`` has a row for each of the ``num_nodes`` nodes, so the layer is for one graph. Non-linearity and final MLP are
-    the caller's.
+    ``a_v = sum_u w_uv T_u + c``, where ``T`` has a row for each of the ``num_nodes`` nodes, so the layer is for one
+    graph. Non-linearity and final MLP are the caller's.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class LINKXConv(Layer):
         etype: Tensor | None = None,
         node_ids: Tensor | None = None,
     ) -> Tensor:
-        """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_weight [E]``, ``node_ids [Nsrc]`` int64."""
+        """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_weight [E]``, ids ``[Nsrc]``."""
         self.check(graph, feat, edge_weight=edge_weight)
         if node_ids is None and graph.num_src_nodes() != self.num_nodes:
             raise GraphKitError(
