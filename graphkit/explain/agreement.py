@@ -152,6 +152,7 @@ def ba_shapes_agreement(
     from graphkit.models import build
 
     data = ba_shapes(seed)
+    subject: Any
     if trained:
         subject = train_ba_shapes(data, seed)
         answers = subject.predict().argmax(1)

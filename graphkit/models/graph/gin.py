@@ -127,7 +127,7 @@ class LayersHead(nn.Module):
         super().__init__()
         pools = [make_readout(readout, width) for width in widths]
         self.pools = nn.ModuleList(pools)
-        self.linears = nn.ModuleList(nn.Linear(pool.out_feats, out_feats) for pool in pools)
+        self.linears = nn.ModuleList(nn.Linear(int(pool.out_feats), out_feats) for pool in pools)  # type: ignore[arg-type]
         self.dropout = Dropout(dropout)
 
     def forward(self, enc: Encoded, batch: Batch | None = None) -> Tensor:
