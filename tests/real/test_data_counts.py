@@ -20,7 +20,17 @@ def _marked():
 
 
 #: Sets of graphs and molecules.
-SLOW |= {"aqsoldb", "benzene", "cluster", "fluoride-carbonyl", "pattern", "qm7", "zinc250k-slice"}
+SLOW |= {
+    "aqsoldb",
+    "benzene",
+    "cluster",
+    "ddi-chchminer",
+    "ddi-zhang",
+    "fluoride-carbonyl",
+    "pattern",
+    "qm7",
+    "zinc250k-slice",
+}
 #: Hypergraphs.
 SLOW |= {"congress-bills", "email-eu", "tags-ask-ubuntu"}
 

@@ -173,3 +173,25 @@ def test_attacks_changed_as_many_edges_as_is_known(base, attack):
     if attack == "nettack":
         targets = {"cora": 83, "citeseer": 63, "polblogs": 540}[base]
         assert int(data.graph.ndata["target"].sum()) == targets
+
+
+def test_frames_hold_atoms_energies_and_forces():
+    ethanol = gk.load("ethanol-md")
+    assert [len(part) for part in ethanol.splits.values()] == [1000, 0, 1000]
+    assert bool((ethanol.collated.node_counts == 9).all()) and not bool(
+        ethanol.collated.node_fields["forces"].isnan().any()
+    )
+    assert bool((ethanol.labels < 0).all()) and bool((ethanol.labels > -60).all())  # some tens of eV bind the atoms
+    dimers = gk.load("ethanol-md", test="test_dimers.xyz")
+    assert len(dimers) == 1429 and bool(dimers[1000].ndata["forces"].isnan().all())
+    assert bool((gk.load("3bpa").collated.node_counts == 27).all())
+
+
+@pytest.mark.slow
+def test_pairs_of_drugs_that_leak():
+    pytest.importorskip("rdkit")
+    report = gk.load("ddi-chchminer").report
+    assert (report["repeated_pairs"], report["pairs_in_two_files_opposite"]) == (489, 112)
+    zhang = gk.load("ddi-zhang")
+    assert zhang.report["pairs_in_two_files_same"] == 13727
+    assert int(zhang.labels.sum()) == 5465 + 4249
