@@ -41,11 +41,13 @@ def test_help_and_usage_load_nothing_heavy(fresh_python, words):
 def test_help_lists_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for name in ("demo", "datasets", "info", "models", "train", "predict", "explain", "doctor", "bench"):
+    for name in ("demo", "datasets", "info", "audit", "models", "train", "predict", "explain", "doctor", "bench"):
         assert f" {name} " in out
 
 
-@pytest.mark.parametrize("name", ["demo", "datasets", "info", "models", "train", "predict", "explain", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["demo", "datasets", "info", "audit", "models", "train", "predict", "explain", "doctor"]
+)
 def test_each_command_has_examples_within_80_columns(capsys, name):
     code, out, _ = run(capsys, name, "--help")
     assert code == 0 and f"graphkit {name}" in out.partition("Examples")[2]
@@ -113,7 +115,7 @@ def test_interrupt_gives_130(capsys, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("graphkit.cli.listing.list_datasets", stop)
+    monkeypatch.setattr("graphkit.cli.datasets.list_datasets", stop)
     assert run(capsys, "datasets")[::2] == (130, "stopped\n")
 
 
@@ -121,9 +123,18 @@ def test_a_file_that_cannot_be_written_is_one_sentence(capsys, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied", "runs/x")
 
-    monkeypatch.setattr("graphkit.cli.listing.list_datasets", refuse)
+    monkeypatch.setattr("graphkit.cli.datasets.list_datasets", refuse)
     code, _, err = run(capsys, "datasets")
     assert code == 2 and one_sentence(err) == "error: runs/x: Permission denied"
+
+
+def listed(capsys, *words: str) -> list[dict]:
+    """Return the cards that ``graphkit datasets`` lists, verified and unverified."""
+    found = json.loads(run(capsys, "datasets", *words, "--json")[1])
+    assert list(found) == ["verified", "unverified"]
+    assert all(card["verified"] for card in found["verified"])
+    assert not any(card["verified"] for card in found["unverified"])
+    return [*found["verified"], *found["unverified"]]
 
 
 def test_datasets_models_and_info_answer_people_and_scripts(capsys):
@@ -132,8 +143,8 @@ def test_datasets_models_and_info_answer_people_and_scripts(capsys):
         assert code == 0 and max(map(len, out.splitlines())) <= 80
         code, out, _ = run(capsys, *words, "--json")
         assert code == 0 and json.loads(out)
-    assert {"cora", "digits"} <= {card["name"] for card in json.loads(run(capsys, "datasets", "--json")[1])}
-    assert all("link" in card["tasks"] for card in json.loads(run(capsys, "datasets", "--task", "link", "--json")[1]))
+    assert {"cora", "digits"} <= {card["name"] for card in listed(capsys)}
+    assert all("link" in card["tasks"] for card in listed(capsys, "--task", "link"))
     assert json.loads(run(capsys, "info", "gcn", "--json")[1])["arxiv"] == "1609.02907"
 
 

@@ -90,18 +90,29 @@ def demo(
     "datasets",
     "List the datasets known by name.",
     "graphkit datasets",
-    "graphkit datasets --task link --json",
+    "graphkit datasets --task link --max-nodes 5000 --cached",
+    "graphkit datasets --licence MIT --verified --json",
 )
 def datasets(
-    task: Annotated[
-        str | None, typer.Option(metavar="TASK", help="Only those with this task: node, link, graph, triple.")
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Only those with this task, such as node.")] = None,
+    max_nodes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only those with at most so many nodes in all.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose licence contains this text.")
+    ] = None,
+    cached: Annotated[
+        bool | None, typer.Option("--cached/--not-cached", help="Only those that need no (or a) download now.")
+    ] = None,
+    verified: Annotated[
+        bool | None, typer.Option("--verified/--unverified", help="Only those counted in the authors' files, or not.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the datasets that GraphKit loads by name."""
-    from graphkit.cli.listing import list_datasets
+    """List the datasets that GraphKit loads by name; JSON keeps verified and unverified ones apart."""
+    from graphkit.cli.datasets import Filter, list_datasets
 
-    list_datasets(task, as_json)
+    list_datasets(Filter(task, max_nodes, licence, cached, verified), as_json)
 
 
 @_command(
@@ -109,16 +120,49 @@ def datasets(
     "info",
     "Tell what is known of a dataset or model.",
     "graphkit info cora",
+    "graphkit info chameleon --computed",
     "graphkit info gat --json",
 )
 def info(
     name: Annotated[str, typer.Argument(help="A dataset, model or explainer.")],
+    computed: Annotated[
+        bool | None,
+        typer.Option(
+            "--computed/--card-only", help="Count in the files, or do not.", show_default="if they are at hand"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is known of a dataset or a model: source, licence, splits, traps, reported numbers."""
+    """Tell what is known of a dataset or model: source, licence, splits, traps, counts, citation, reported numbers."""
     from graphkit.cli.listing import show_info
 
-    show_info(name, as_json)
+    show_info(name, computed, as_json)
+
+
+@_command(
+    app,
+    "audit",
+    "Tell what to know of a dataset before training.",
+    "graphkit audit chameleon",
+    "graphkit audit imdb-binary --split random --seed 1",
+    "graphkit audit wn18rr --json",
+)
+def audit(
+    name: Annotated[str, typer.Argument(help="A name from: graphkit datasets.")],
+    task: Annotated[
+        str | None, typer.Option(metavar="TASK", help="Such as node or link.", show_default="the dataset's own")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the split.", show_default="the card's")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split.")] = 0,
+    unverified: Annotated[bool, typer.Option("--unverified", help="Accept files without a checksum.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Look for duplicates across the split, leaked labels, isolated nodes, repeats; and score a trivial baseline."""
+    from graphkit.cli.datasets import show_audit
+
+    show_audit(name, task, split, seed, not unverified, as_json)
 
 
 @_command(

@@ -1,4 +1,4 @@
-"""``graphkit datasets``, ``models`` and ``info``."""
+"""``graphkit models`` and ``info``."""
 
 from __future__ import annotations
 
@@ -12,36 +12,6 @@ from graphkit.core.errors import unknown
 #: What to train on, by level.
 EXAMPLES = {"node": "cora", "link": "cora --task link", "graph": "mutag", "triple": "nations"}
 LEVELS = ("node", "link", "graph", "triple")
-
-
-def list_datasets(task: str | None, as_json: bool) -> None:
-    """Print the catalog: name, tasks, counts."""
-    from graphkit import data
-
-    cards = [data.card(name) for name in data.names(task)]
-    if as_json:
-        return emit_json([card_record(card) for card in cards])
-    counts = ("graphs", "nodes", "edges")
-    show_table(
-        "Datasets",
-        ("name", "tasks", *counts, "what"),
-        (
-            (c.name + ("" if c.files else " *"), " ".join(c.tasks), *(c.statistics.get(n, "") for n in counts), c.title)
-            for c in cards
-        ),
-        right=counts,
-        cut="what",
-    )
-    print("* needs no download. Edges count both directions. Any set of TUDataset: tu/NAME.")
-    print("More on one: graphkit info NAME")
-    return None
-
-
-def card_record(card) -> dict[str, Any]:
-    """Return a card as a plain mapping, without its list of files."""
-    record = dataclasses.asdict(card)
-    record["download"] = bool(record.pop("files"))
-    return record
 
 
 def model_record(entry) -> dict[str, Any]:
@@ -97,9 +67,10 @@ def list_models(level: str | None, as_json: bool) -> None:
     return None
 
 
-def show_info(name: str, as_json: bool) -> None:
+def show_info(name: str, counted: bool | None, as_json: bool) -> None:
     """Print what is known of a dataset, a system or an explainer."""
     from graphkit import data
+    from graphkit.cli import datasets
     from graphkit.core import registry
 
     kinds = {kind: registry.entries(kind) for kind in ("model", "explainer")}
@@ -110,34 +81,8 @@ def show_info(name: str, as_json: bool) -> None:
         if entry is None:
             choices = [*data.names(), *kinds["model"], *kinds["explainer"]]
             raise unknown("dataset or model", name, choices) from None
-        card = None
-    if as_json:
-        return emit_json({**card_record(card), "kind": "dataset"} if card is not None else model_record(entry))
-    return show_card(card) if card is not None else show_entry(entry)
-
-
-def show_card(card) -> None:
-    """Print a dataset's card for people."""
-    say(f"{card.name}: {card.title}\n")
-    defaults = "; ".join(f"{task}: {card.split_for(task)}" for task in card.tasks)
-    counts = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in card.statistics.items())
-    show_pairs(
-        [
-            ("tasks", ", ".join(card.tasks)),
-            ("size", counts),
-            ("directed", "yes" if card.directed else "no"),
-            ("splits", defaults),
-            ("target", card.target),
-            ("licence", card.licence),
-            ("cite", card.citation),
-            ("arXiv", card.arxiv),
-            ("page", card.homepage),
-            ("download", "none needed" if not card.files else f"{len(card.files)} files, checksums on the card"),
-            ("checked", "yes" if card.verified else "no: needs verify=False (train --data verify=false)"),
-            *(("trap", trap) for trap in card.traps),
-        ]
-    )
-    print(f"\nTry: graphkit train {card.name}")
+        return emit_json(model_record(entry)) if as_json else show_entry(entry)
+    return datasets.show_info(card, counted, as_json)
 
 
 def show_entry(entry) -> None:

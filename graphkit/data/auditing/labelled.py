@@ -235,7 +235,7 @@ def sorted_labels(data: Dataset) -> Iterator[Finding]:
             "rows-by-label",
             "note",
             changes,
-            f"Rows are sorted by label (it changes only {changes} times); shuffle before taking a first part.",
+            f"Rows are sorted by label (changes from row to row: {changes}); shuffle before taking a first part.",
         )
 
 
