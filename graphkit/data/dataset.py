@@ -391,7 +391,7 @@ class Dataset:
         """
         if task not in TASKS or task == "graph":
             raise unknown("task of one graph", task, [t for t in TASKS if t != "graph"])
-        raw, masks = own.raw_of_graph(graph, labels)
+        raw, masks = own.raw_of_graph(graph, labels, stream=task == "temporal-link")
         splits = masks if splits is None and masks and task == "node" else splits
         card = Card(name, name, "", (task,), directed=not raw.undirected, verified=False)
         if task == "triple" and splits is None:

@@ -70,8 +70,11 @@ def _homogeneous(graph: Any) -> dgl.DGLGraph:
     return graph
 
 
-def raw_of_graph(graph: dgl.DGLGraph, labels: Any = None) -> tuple[Raw, dict[str, Tensor]]:
-    """Return a graph as Raw, and its train, val and test masks where it has them."""
+def raw_of_graph(graph: dgl.DGLGraph, labels: Any = None, stream: bool = False) -> tuple[Raw, dict[str, Tensor]]:
+    """Return a graph as Raw, and its train, val and test masks where it has them.
+
+    Of a stream, an event and a later one that runs the other way are two events, not one undirected edge.
+    """
     if is_hypergraph(graph):
         return _raw_of_hypergraph(graph, labels), {}
     graph = _homogeneous(graph)
@@ -83,7 +86,7 @@ def raw_of_graph(graph: dgl.DGLGraph, labels: Any = None) -> tuple[Raw, dict[str
     elif "label" in fields:
         fields["label"] = label_tensor(fields["label"], graph.num_nodes(), "nodes")
     twin = collated.edge_fields.get("reverse_id")
-    if twin is None:
+    if twin is None and not stream:
         twin = twins(collated.src, collated.dst, graph.num_nodes())
         if twin is not None:
             collated.edge_fields["reverse_id"] = twin

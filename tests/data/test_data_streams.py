@@ -186,6 +186,13 @@ def test_the_split_by_quantiles_is_the_benchmarks():
     assert [data.splits[part].tolist() for part in PARTS] == [np.flatnonzero(mask).tolist() for mask in wanted]
 
 
+def test_an_answer_is_an_event_of_its_own_and_no_undirected_edge():
+    graph = from_events([0, 1, 0, 1], [1, 0, 1, 0], [1, 2, 3, 4])
+    data = gk.Dataset.from_graph(graph, "temporal-link", ratio=(0.5, 0.25, 0.25))
+    assert not data.undirected and "reverse_id" not in data.graph.edata
+    assert [len(part) for part in data.splits.values()] == [2, 1, 1]
+
+
 def test_given_parts_that_overlap_in_time_are_refused():
     graph = from_events([0, 0, 0], [1, 1, 1], [1, 2, 2])
     with pytest.raises(GraphKitError, match="part test begins at time 2, but an earlier part ends at 2"):
