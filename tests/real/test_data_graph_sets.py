@@ -195,3 +195,10 @@ def test_pairs_of_drugs_that_leak():
     zhang = gk.load("ddi-zhang")
     assert zhang.report["pairs_in_two_files_same"] == 13727
     assert int(zhang.labels.sum()) == 5465 + 4249
+
+
+def test_the_best_cells_of_nas_bench_201():
+    data = gk.load("nas-bench-201")
+    best = data.labels.max(dim=0).values
+    found = [float(best[data.names["target"].index(f"{name}-test")]) for name in ("cifar10", "cifar100", "imagenet")]
+    assert found == pytest.approx([89.16, 61.18, 38.27], abs=0.005) and len(set(data.names["cell"])) == 15625
