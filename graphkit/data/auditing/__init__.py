@@ -27,6 +27,7 @@ CHECKS = {
         labelled.classes,
     ),
     "graph": (
+        linked.paired_graphs,
         labelled.twin_graphs,
         labelled.telling_columns,
         labelled.scaffolds,

@@ -109,6 +109,20 @@ def labelled_edges(data: Dataset) -> Iterator[Finding]:
         )
 
 
+def paired_graphs(data: Dataset) -> Iterator[Finding]:
+    """Graphs that are labelled pairs of named things, such as drugs: as ordered pairs, by the split and by file."""
+    fields, labels = data.collated.graph_fields, data.labels
+    if "drug" not in fields or labels is None:
+        return
+    pair, label = fields["drug"].numpy(), labels.numpy()
+    by = {"split": {name: ids.numpy() for name, ids in data.splits.items()}}
+    if "file" in fields and data.split_name != "public":
+        owner = fields["file"].numpy()
+        by["file"] = {name: np.flatnonzero(owner == i) for i, name in enumerate(data.names.get("file", ()))}
+    for parts in by.values():
+        yield from audit_pairs({n: (pair[r, 0], pair[r, 1], label[r]) for n, r in parts.items()}, undirected=False)
+
+
 def unseen_nodes(data: Dataset, what: str) -> Iterator[Finding]:
     """Held-out links with an end that no training link has."""
     train = data.splits["train"].pos
