@@ -43,6 +43,7 @@ FROM_SOURCE = (
 #: For cards that use a part of their folder: patterns of the files they take.
 ONLY: dict[str, tuple[str, ...]] = {
     "nas-bench-201": ("nasbench201_accuracies.csv*",),
+    **{f"nas-bench-graph-{n}": (f"{n}.bench*",) for n in ("citeseer", "cora", "cs", "photo", "pubmed")},
     **{f"sr{n}": (f"sr{n}.g6*",) for n in (16622, 251256, 281264, 291467, 351668, 351899, 361446, 401224)},
     **{f"twitch-{part.lower()}": (f"{part}/*",) for part in ("DE", "ENGB", "ES", "FR", "PTBR", "RU")},
     "hetrec-lastfm": ("user_artists.dat*",),

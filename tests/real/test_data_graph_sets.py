@@ -202,3 +202,9 @@ def test_the_best_cells_of_nas_bench_201():
     best = data.labels.max(dim=0).values
     found = [float(best[data.names["target"].index(f"{name}-test")]) for name in ("cifar10", "cifar100", "imagenet")]
     assert found == pytest.approx([89.16, 61.18, 38.27], abs=0.005) and len(set(data.names["cell"])) == 15625
+
+
+def test_the_best_architectures_of_nas_bench_graph():
+    best = {"cora": 0.831, "citeseer": 0.716, "pubmed": 0.786, "cs": 0.913, "photo": 0.928}
+    for name, wanted in best.items():
+        assert float(gk.load(f"nas-bench-graph-{name}").labels.max()) == pytest.approx(wanted, abs=5e-4)
