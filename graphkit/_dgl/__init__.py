@@ -24,6 +24,7 @@ _PARTS = {
     "sddmm_kernel": "kernels",
     "one_thread": "kernels",
     "seed_sampler": "kernels",
+    "relations": "slices",
 }
 
 __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from graphkit._dgl.build import DEGREES, from_arrays, reverse, two_hops, with_inverses, with_self_loops
     from graphkit._dgl.index import Structure, cache_size, structure
     from graphkit._dgl.kernels import one_thread, sddmm_kernel, seed_sampler, spmm_kernel
+    from graphkit._dgl.slices import relations
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,17 @@ from graphkit.nn.global_attention import GraphAttention, PerformerAttention, Vir
 from graphkit.nn.graph_norm import GraphNorm, LayerNorm, PairNorm
 from graphkit.nn.h2gcn import H2GCNConv
 from graphkit.nn.hgt import HGTConv
+from graphkit.nn.hyper import (
+    AllDeepSetsConv,
+    AllSetTransformerConv,
+    HCHAConv,
+    HGNNConv,
+    HNHNConv,
+    HyperLayer,
+    UniGCNConv,
+    UniGINConv,
+    UniSAGEConv,
+)
 from graphkit.nn.layer import Layer
 from graphkit.nn.linkx import LINKXConv
 from graphkit.nn.mlp import MLP
@@ -53,6 +64,8 @@ __all__ = [
     "APPNPConv",
     "ARMAConv",
     "ASAPool",
+    "AllDeepSetsConv",
+    "AllSetTransformerConv",
     "AttentionPool",
     "BatchNorm",
     "CFConv",
@@ -77,8 +90,12 @@ __all__ = [
     "GraphNorm",
     "GraphPool",
     "H2GCNConv",
+    "HCHAConv",
+    "HGNNConv",
     "HGTConv",
+    "HNHNConv",
     "HopfieldPool",
+    "HyperLayer",
     "LINKXConv",
     "Layer",
     "LayerNorm",
@@ -111,5 +128,8 @@ __all__ = [
     "TopKPool",
     "TransformerConv",
     "TypedLinear",
+    "UniGCNConv",
+    "UniGINConv",
+    "UniSAGEConv",
     "VirtualNode",
 ]

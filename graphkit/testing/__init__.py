@@ -6,6 +6,7 @@
 ['equivariance', 'batching', 'blocks']
 """
 
+from graphkit.testing.hyper import HYPER_LAWS, HyperSample, check_hyper_layer, hyper_sample
 from graphkit.testing.layers import LAYER_LAWS, check_layer
 from graphkit.testing.models import MODEL_LAWS, check_model
 from graphkit.testing.pools import DECODER_LAWS, POOL_LAWS, check_decoder, check_pool
@@ -13,14 +14,18 @@ from graphkit.testing.sample import LawBroken, Sample, sample
 
 __all__ = [
     "DECODER_LAWS",
+    "HYPER_LAWS",
+    "HyperSample",
     "LAYER_LAWS",
+    "LawBroken",
     "MODEL_LAWS",
     "POOL_LAWS",
-    "LawBroken",
     "Sample",
     "check_decoder",
+    "check_hyper_layer",
     "check_layer",
     "check_model",
     "check_pool",
+    "hyper_sample",
     "sample",
 ]

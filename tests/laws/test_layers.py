@@ -5,7 +5,8 @@ import pytest
 from graphkit.core.registry import entries
 from graphkit.testing import LAYER_LAWS
 
-CASES = [(name, law) for name in entries("layer") for law in LAYER_LAWS]
+LAYERS = [name for name, entry in entries("layer").items() if not entry.options.get("hypergraph")]
+CASES = [(name, law) for name in LAYERS for law in LAYER_LAWS]
 VARIANTS = {
     "gcnconv": [{"norm": "right"}, {"norm": "none", "self_loops": False}, {"norm": "both", "self_loops": False}],
     "sageconv": [{"aggregator": "sum"}, {"aggregator": "max"}, {"normalize": True}],

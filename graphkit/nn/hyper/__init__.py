@@ -1,0 +1,18 @@
+"""Hypergraph layers on the incidence graph, a heterograph of nodes and hyperedges; its dual swaps the two."""
+
+from graphkit.nn.hyper.allset import AllDeepSetsConv, AllSetTransformerConv
+from graphkit.nn.hyper.base import HyperLayer
+from graphkit.nn.hyper.spectral import HCHAConv, HGNNConv, HNHNConv
+from graphkit.nn.hyper.uni import UniGCNConv, UniGINConv, UniSAGEConv
+
+__all__ = [
+    "AllDeepSetsConv",
+    "AllSetTransformerConv",
+    "HCHAConv",
+    "HGNNConv",
+    "HNHNConv",
+    "HyperLayer",
+    "UniGCNConv",
+    "UniGINConv",
+    "UniSAGEConv",
+]
