@@ -114,20 +114,33 @@ class GENConv(Layer):
             return self._root(ops.spmm(graph, message**self.p, edge_weight, "mean"))
         if self.aggregator != "softmax":
             return ops.spmm(graph, message, edge_weight, self.aggregator)
-        score = self.beta * message
-        if len(score) == 0 or float((score.detach().amax(0) - score.detach().amin(0)).max()) > SPREAD:
+        share = self._share(message)
+        if share is None:
             return self._of_edges(graph, ops.gather_src(graph, message), edge_weight)
-        share = torch.exp(score - score.detach().amax(0))  # the same shift for all sources leaves the softmax alone
         total = ops.spmm(graph, share)
         return ops.spmm(graph, share * message, edge_weight) / torch.where(total > 0, total, 1.0)
+
+    def _share(self, message: Tensor) -> Tensor | None:
+        """Return ``exp(beta m)`` but for one factor a column, which no softmax sees; None where it would underflow."""
+        score = self.beta * message
+        bare = score.detach()
+        if len(bare) == 0 or not float((bare.amax(0) - bare.amin(0)).max()) <= SPREAD:
+            return None
+        return torch.exp(score - bare.amax(0))
 
     def _of_edges(self, graph: dgl.DGLGraph, message: Tensor, edge_weight: Tensor | None) -> Tensor:
         """Aggregate one message per edge, ``[E, D]``."""
         if self.aggregator == "power":
             return self._root(ops.edge_reduce(graph, scale(message**self.p, edge_weight), "mean"))
         if self.aggregator == "softmax":
-            share = ops.edge_softmax(graph, self.beta * message)
-            return ops.edge_reduce(graph, scale(share * message, edge_weight))
+            share = self._share(message)
+            if share is None:
+                return ops.edge_reduce(
+                    graph, scale(ops.edge_softmax(graph, self.beta * message) * message, edge_weight)
+                )
+            total = ops.edge_reduce(graph, share)
+            heard = ops.edge_reduce(graph, scale(share * message, edge_weight))
+            return heard / torch.where(total > 0, total, 1.0)
         return ops.edge_reduce(graph, scale(message, edge_weight), self.aggregator)
 
     def _root(self, mean: Tensor) -> Tensor:
