@@ -28,7 +28,7 @@ stood_in = pytest.mark.skipif(
 def test_importing_graphkit_loads_nothing_heavy(fresh_python):
     out = fresh_python(
         "import sys, graphkit, graphkit.core.errors, graphkit.core.registry\n"
-        "heavy = 'torch dgl numpy pandas sklearn scipy matplotlib numba lightning networkx'.split()\n"
+        "heavy = 'torch dgl rdkit numpy pandas sklearn scipy matplotlib numba lightning networkx'.split()\n"
         "print([name for name in heavy if name in sys.modules])"
     )
     assert out.strip() == "[]"

@@ -285,6 +285,42 @@ def test_two_processes_fetch_one_dataset_at_once(places, serve, tmp_path):
     assert server.asked == ["/train.txt"]
 
 
+@pytest.mark.real
+def test_two_processes_load_one_uncached_dataset_at_once_although_the_server_breaks_off(
+    mirror, serve, fresh_python, places
+):
+    """From a name to a Dataset: nothing is cached, and the first answers end half-way."""
+    folder = mirror / "knowledge-graph" / "nations"
+    files = {f"knowledge-graph/nations/{path.name}": path.read_bytes() for path in folder.iterdir()}
+    server = serve(files, breaks=2)
+    program = "import graphkit as gk; print(gk.load('nations').split_hash)"
+    environment = {**os.environ, "GRAPHKIT_MIRROR": server.url, "GRAPHKIT_HOME": str(places[0])}
+    command = [sys.executable, "-c", program]
+    running = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    assert len({out for out, _ in said}) == 1
+    fetched = [path for path in server.asked if path.endswith("train.txt")]
+    assert len(server.asked) == len(set(server.asked)) + 2 and fetched
+
+
+def test_a_read_only_mirror_is_fine_and_stays_as_it_is(places):
+    folder = fill(places[1], packed=True)
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    for path in (*folder.iterdir(), folder, folder.parent):
+        path.chmod(0o444 if path.is_file() else 0o555)
+    try:
+        files = store.CardFiles(toy_card(packed=True))
+        assert {name: files.read(name) for name in TRIPLES} == TRIPLES
+    finally:
+        for path in (folder.parent, folder):
+            path.chmod(0o755)
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
 # --- pickles ---------------------------------------------------------------------------------------------------------
 
 
