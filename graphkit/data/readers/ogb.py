@@ -54,8 +54,11 @@ def read_ogb_node(files: Files, *, name: str, directed: bool = False) -> Raw:
             "pass verify=False to load it all the same"
         )
     package = require("ogb.nodeproppred", "ogb", f"the dataset {name}")
+    # ogb would read the copy that it made at the first load as a pickle, which current torch rightly refuses.
+    (home() / "ogb" / name.replace("-", "_") / "processed" / "data_processed").unlink(missing_ok=True)
     data = package.NodePropPredDataset(name=name, root=str(home() / "ogb"))
     graph, labels = data[0]
+    split: dict[str, Any] = data.get_idx_split()
     if "edge_index" not in graph or not isinstance(graph.get("num_nodes"), int | np.integer):
         raise DataError(f"{name} has several types of nodes; expected a set of one type, such as ogbn-arxiv")
     total = int(graph["num_nodes"])
@@ -65,7 +68,6 @@ def read_ogb_node(files: Files, *, name: str, directed: bool = False) -> Raw:
     node_fields = {"label": _label(np.asarray(labels))}
     if graph.get("node_feat") is not None:
         node_fields["feat"] = torch.from_numpy(np.asarray(graph["node_feat"], dtype=np.float32))
-    split: dict[str, Any] = data.get_idx_split()
     parts = {
         part: torch.from_numpy(np.sort(np.asarray(split[there], dtype=np.int64)))
         for part, there in (("train", "train"), ("val", "valid"), ("test", "test"))
