@@ -71,7 +71,7 @@ def test_ratings_number_users_before_items_and_take_each_pair_once(tmp_path):
     assert data.names["node"] == ["9", "10", "3", "7", "50"] and data.graph.ndata["ntype"].tolist() == [0, 0, 1, 1, 1]
     assert data.graph.num_edges() == 10 and data.report["repeated_edges"] == 1
     src, dst = data.graph.edges()
-    assert data.graph.edata["weight"][(src == 0) & (dst == 3)].tolist() == [1.0]
+    assert data.graph.edata["rating"][(src == 0) & (dst == 3)].tolist() == [1.0]
     few = ratings(tmp_path, at_least=2.0)
     assert few.report["below_threshold"] == 3 and few.graph.num_edges() == 6
 

@@ -57,7 +57,7 @@ def read_ratings(
     -------
     Raw
         Node field ``ntype`` (0 user, 1 item; users come first, each kind in the order of its ids), edge fields
-        ``weight`` and ``time``; ``names["node"]``. Without features.
+        ``rating`` (the column weight, which is no weight of messages) and ``time``; ``names["node"]``. Without features.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def read_ratings(
     first = np.sort(np.unique(code, return_index=True)[1])
     fields: dict[str, torch.Tensor] = {}
     if "weight" in table:
-        fields["weight"] = torch.from_numpy(table["weight"].to_numpy(dtype=np.float32)[first])
+        fields["rating"] = torch.from_numpy(table["weight"].to_numpy(dtype=np.float32)[first])
     if "time" in table:
         fields["time"] = time_tensor(table["time"].to_numpy()[first])
     loops = users[first] == others[first]
