@@ -178,3 +178,26 @@ def test_words_become_values():
     for text in ("1", "1-2-3", "1-x", ""):
         with pytest.raises(GraphKitError, match="--pairs expects"):
             parse.pairs(text, "--pairs")
+
+
+def test_datasets_are_filtered_by_size_licence_presence_and_verification(capsys, monkeypatch):
+    small = listed(capsys, "--max-nodes", "100")
+    assert {"karate", "les-miserables"} <= {card["name"] for card in small}
+    assert all(card["statistics"]["nodes"] <= 100 for card in small)
+    assert all("mit" in card["licence"].lower() for card in listed(capsys, "--licence", "mit"))
+    assert all(card["verified"] for card in listed(capsys, "--verified"))
+    assert not any(card["verified"] for card in listed(capsys, "--unverified"))
+    monkeypatch.setenv("GRAPHKIT_MIRROR", "")
+    here, away = listed(capsys, "--cached"), listed(capsys, "--not-cached")
+    assert "karate" in {card["name"] for card in here} and "cora" in {card["name"] for card in away}
+    assert len(here) + len(away) == len(listed(capsys))
+
+
+def test_info_sets_counted_beside_published_numbers(capsys):
+    code, out, _ = run(capsys, "info", "karate")
+    assert code == 0 and max(map(len, out.splitlines())) <= 80
+    assert "computed" in out and "edge homophily" in out and "Nodes by degree" in out and "@misc{karate" in out
+    found = json.loads(run(capsys, "info", "karate", "--json")[1])
+    assert found["computed"]["nodes"] == found["statistics"]["nodes"] == 34
+    assert sum(found["degrees"].values()) == 34
+    assert json.loads(run(capsys, "info", "karate", "--card-only", "--json")[1])["computed"] is None
