@@ -57,7 +57,7 @@ def read_ratings(
     -------
     Raw
         Node field ``ntype`` (0 user, 1 item; users come first, each kind in the order of its ids), edge fields
-        ``rating`` (the column weight, which is no weight of messages) and ``time``; ``names["node"]``. Without features.
+        ``rating`` (the column weight, which is no weight of messages) and ``time``; ``names["node"]``. No features.
 
     Raises
     ------
