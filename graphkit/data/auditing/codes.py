@@ -97,8 +97,10 @@ def graphs(full: Collated, undirected: bool, rounds: int = 4) -> np.ndarray:
     True
     """
     src, dst = ends(full)
-    edge, feat = _of_edges(full), full.node_fields.get("feat")
-    colour = np.ones(full.num_nodes, np.uint64) if feat is None else mix(rows(feat) + np.uint64(1))
+    edge, colour = _of_edges(full), np.ones(full.num_nodes, np.uint64)
+    for number, name in enumerate(("feat", "z", "pos"), 1):  # frames of one molecule differ in where its atoms are
+        if name in full.node_fields:
+            colour += mix(rows(full.node_fields[name]) + np.uint64(number))
     for turn in range(1, rounds + 1):
         heard = add_up(mix(colour[src] + edge), dst, full.num_nodes)
         if not undirected:
