@@ -159,11 +159,10 @@ class Graphs(torch.utils.data.Dataset):
 class Collate:
     def __init__(self, graph): self.graph = graph
     def __call__(self, graphs):
-        from graphkit import _dgl
-        import dgl
+        from graphkit.sampling import sample_block
         total = sum(g.num_edges() + float(g.ndata["x"].sum()) for g in graphs)
         seeds = torch.arange(len(graphs))
-        return total, _dgl.sample_block(self.graph, seeds, 2, seed=int(total)).edata[dgl.EID].tolist()
+        return total, sample_block(self.graph, seeds, 2, seed=int(total))[2].tolist()
 
 if __name__ == "__main__":
     import graphkit, dgl

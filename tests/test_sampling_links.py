@@ -16,7 +16,12 @@ from graphkit.sampling import EdgeIndex, LinkLoader, NeighborLoader, negatives
 def dataset(made, pos, task="link", directed=False, neg=None):
     part = SimpleNamespace(pos=pos, neg=neg)
     return SimpleNamespace(
-        name="toy", task=task, graph=made, splits={"train": part}, card=SimpleNamespace(directed=directed)
+        name="toy",
+        task=task,
+        graph=made,
+        num_hyperedges=0,
+        splits={"train": part},
+        card=SimpleNamespace(directed=directed),
     )
 
 
