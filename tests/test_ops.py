@@ -328,3 +328,28 @@ def test_bad_input_is_told_in_one_sentence() -> None:
     ):
         with pytest.raises(GraphKitError, match=words):
             call()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_large_sums_and_their_gradients_run_in_other_kernels_and_agree(weighted, dtype):
+    torch.manual_seed(0)
+    num_nodes, num_edges, width = 3000, 20_000, 16
+    assert num_edges * width >= ops._linear.LARGE
+    src, dst = torch.randint(0, num_nodes - 9, (num_edges,)), torch.randint(9, num_nodes, (num_edges,))
+    graph = dgl.graph((src, dst), num_nodes=num_nodes)
+    feat = torch.randn(num_nodes, width, dtype=dtype, requires_grad=True)
+    weight = torch.rand(num_edges, dtype=dtype, requires_grad=True) if weighted else None
+    inputs = [x for x in (feat, weight) if x is not None]
+    for reduce in ("sum", "mean"):
+        got = ops.spmm(graph, feat, weight, reduce)
+        message = feat[src] if weight is None else feat[src] * weight[:, None]
+        wanted = torch.zeros_like(feat).index_add(0, dst, message)
+        if reduce == "mean":
+            wanted = wanted / graph.in_degrees().clamp(min=1)[:, None]
+        scale = torch.randn_like(got)
+        first = [torch.autograd.grad((y.square() * scale).sum(), inputs, create_graph=True) for y in (got, wanted)]
+        second = [torch.autograd.grad(sum(g.square().sum() for g in grads), inputs) for grads in first]
+        for ours, theirs in zip([got, *first[0], *second[0]], [wanted, *first[1], *second[1]], strict=True):
+            assert torch.allclose(ours, theirs, rtol=1e-4, atol=1e-4 * float(theirs.detach().abs().max()))
+        assert got[:9].abs().sum() == 0

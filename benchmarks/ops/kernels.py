@@ -49,6 +49,12 @@ def candidates(nodes: int, edges: int, width: int) -> dict[str, dict[str, Callab
         sums.neighbour_sum(0, nodes, *rel.compressed()[:2], x.numpy(), out.numpy())
         return out
 
+    def numba_weighted() -> torch.Tensor:
+        out = torch.empty(nodes, width)
+        parts = rel.compressed()
+        sums.neighbour_weighted_sum(0, nodes, *parts, column.numpy(), x.numpy(), out.numpy())
+        return out
+
     ones = torch.ones(edges)
     return {
         "sum": {
@@ -59,7 +65,8 @@ def candidates(nodes: int, edges: int, width: int) -> dict[str, dict[str, Callab
             "index_add": lambda: x.new_zeros(nodes, width).index_add_(0, dst, x[src]),
         },
         "weighted sum": {
-            "numba": lambda: _linear.raw_sum(rel, x, column),
+            "graphkit": lambda: _linear.raw_sum(rel, x, column),
+            "numba": numba_weighted,
             "dgl": lambda: _dgl.spmm_kernel(gidx, "mul", "sum", x, column),
             "torch-csr": lambda: csr(w[edge]),
         },
@@ -86,7 +93,7 @@ def threads_pay(sizes: list[int], rounds: int) -> list[dict[str, float]]:
     rows = []
     default = _linear.threads_for
     for edges in sizes:
-        graph = dgl.rand_graph(edges // 16 + 1, edges)
+        graph = dgl.rand_graph(edges // 16 + 32, edges)
         x, rel = torch.randn(graph.num_nodes(), 64), relation(graph)
 
         def run(threads: int, x: torch.Tensor = x, rel: object = rel) -> torch.Tensor:

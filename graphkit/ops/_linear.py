@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from graphkit.ops._relation import Groups, Relation
 #: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/kernels.py).
 SMALL = 1 << 21
 
-#: Multiply-adds from which DGL's unweighted sum is ahead of ours, whose call costs less (benchmarks/ops/kernels.py).
+#: Multiply-adds from which DGL's plain sum and torch's sparse product are ahead of ours, whose calls cost less
+#: (benchmarks/ops/kernels.py).
 LARGE = 1 << 17
 
 
@@ -48,8 +50,9 @@ def raw_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
             message = (message.view(len(sender), heads, -1) * weight.unsqueeze(-1)).view(len(sender), width)
         return x.new_zeros(rel.num_to, width).index_add_(0, receiver, message)
     threads = threads_for(rel.num_edges * width)
-    if weight is None and rel.num_edges * width >= LARGE:
-        return _dgl_sum(rel, x.detach().contiguous(), threads)
+    if rel.num_edges * width >= LARGE and (weight is None or weight.shape[1] == 1):
+        with _dgl.one_thread() if threads == 1 else contextlib.nullcontext():
+            return _large_sum(rel, x.detach().contiguous(), weight)
     out = torch.empty(rel.num_to, width, dtype=x.dtype)
     indptr, index, edge = rel.compressed()
     if weight is None:
@@ -59,9 +62,14 @@ def raw_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
     return out
 
 
-def _dgl_sum(rel: Relation, x: Tensor, threads: int) -> Tensor:
-    with _dgl.one_thread() if threads == 1 else contextlib.nullcontext():
+def _large_sum(rel: Relation, x: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None:
         return _dgl.spmm_kernel(rel.index(), "copy_lhs", "sum", x, None)[0]
+    indptr, index, edge = (torch.from_numpy(part) for part in rel.compressed())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        values = weight.detach().reshape(-1)[edge]
+        return torch.sparse_csr_tensor(indptr, index, values, (rel.num_to, rel.num_from), check_invariants=False) @ x
 
 
 class NeighbourSum(Function):
