@@ -31,6 +31,8 @@ _KINDS = {
     "triple": "knowledge graphs",
     "graph": "graphs to classify, or their quantities to predict",
     "temporal-link": "streams of events",
+    "hyperedge": "hypergraphs",
+    "forecast": "series on the nodes of a graph",
 }
 
 
@@ -40,7 +42,7 @@ def summary() -> str:
 
     cards = [data.card(name) for name in data.names()]
     lines = []
-    for task in sorted({card.tasks[0] for card in cards}, key=lambda task: [*_KINDS, task].index(task)):
+    for task in sorted({card.tasks[0] for card in cards}, key=lambda task: ([*_KINDS, task].index(task), task)):
         of = [card for card in cards if card.tasks[0] == task]
         verified = [card for card in of if card.verified]
         some = ", ".join(f"`{card.name}`" for card in sorted(verified, key=lambda card: len(card.name))[:6])
