@@ -178,7 +178,7 @@ def test_dropout_of_attention_keeps_the_mean():
 
 
 def test_batch_norm_takes_a_single_row_in_training():
-    norm = gnn.BatchNorm(3).train()
+    norm = gnn.BatchNorm(3).rows.train()
     assert norm(torch.ones(1, 3)).shape == (1, 3)
     assert norm(torch.ones(0, 3)).shape == (0, 3)
 

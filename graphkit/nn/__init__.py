@@ -1,6 +1,7 @@
 """Layers, pools and the base classes of encoders and models."""
 
 from graphkit.nn.arma import ARMAConv
+from graphkit.nn.cognn import ActionNet, CoGNNConv
 from graphkit.nn.compgcn import CompGCNConv
 from graphkit.nn.directed import DirConv, MagNetConv
 from graphkit.nn.dropout import Dropout
@@ -56,6 +57,7 @@ from graphkit.nn.propagate import APPNPConv, DAGNNConv
 from graphkit.nn.rgat import RelGATConv
 from graphkit.nn.rgcn import RelGraphConv
 from graphkit.nn.sage import SAGEConv
+from graphkit.nn.sheaf import RestrictionMaps, SheafConv, SheafLaplacian
 from graphkit.nn.sir import SIRConv
 from graphkit.nn.transformer import TransformerConv
 from graphkit.nn.typed import TypedLinear
@@ -64,12 +66,14 @@ __all__ = [
     "APPNPConv",
     "ARMAConv",
     "ASAPool",
+    "ActionNet",
     "AllDeepSetsConv",
     "AllSetTransformerConv",
     "AttentionPool",
     "BatchNorm",
     "CFConv",
     "ChebConv",
+    "CoGNNConv",
     "CompGCNConv",
     "DAGNNConv",
     "DiffPool",
@@ -116,11 +120,14 @@ __all__ = [
     "Propagation",
     "RelGATConv",
     "RelGraphConv",
+    "RestrictionMaps",
     "SAGEConv",
     "SAGPool",
     "SGConv",
     "SIRConv",
     "Set2Set",
+    "SheafConv",
+    "SheafLaplacian",
     "SortPool",
     "SparsemaxPool",
     "SumPool",

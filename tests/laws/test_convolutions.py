@@ -36,6 +36,13 @@ VARIANTS = {
         {"edge_feats": 2, "hidden": 4, "aggregator": "max"},
         {"edge_feats": 2, "hidden": 3, "aggregator": "mean", "root_weight": False},
     ],
+    "sheafconv": [
+        {"maps": "orthogonal"},
+        {"maps": "general", "activation": "tanh"},
+        {"maps": "diagonal", "stalk": 1},
+        {"maps": "general", "stalk": 4},
+    ],
+    "cognnconv": [{"learn_tau": True, "tau": 0.2, "evaluate": "argmax"}],
     "cfconv": [{"edge_feats": 3, "hidden": 4, "activate": False}],
 }
 

@@ -10,8 +10,9 @@ from torch.nn import functional as F
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.registry import Reported, register
 from graphkit.core.spec import Spec
-from graphkit.nn import BatchNorm, Dropout, Encoder, GINConv
+from graphkit.nn import Dropout, Encoder, GINConv
 from graphkit.nn.layer import Layer
+from graphkit.nn.norm import BatchNorm1d
 from graphkit.nn.pool.simple import make_readout
 
 PROTOCOL = "10-fold cross-validation, epoch chosen on the test folds' average"
@@ -74,7 +75,7 @@ class GIN(Encoder):
         self.convs = nn.ModuleList(
             self.make_layer(a, b, train_eps) for a, b in zip(self.widths, self.widths[1:], strict=False)
         )
-        self.norms = nn.ModuleList(BatchNorm(hidden) for _ in self.convs)
+        self.norms = nn.ModuleList(BatchNorm1d(hidden) for _ in self.convs)
         self.dropout = Dropout(dropout)
         self.fc = nn.Linear(hidden, out_feats) if out_feats else None
 
