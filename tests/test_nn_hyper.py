@@ -110,6 +110,25 @@ def test_unigcn_unisage_unigin_are_their_sums(case):
         close(layer(case.graph, case.feat), expected + layer.bias)
 
 
+@pytest.mark.parametrize("size", [1, 300])
+def test_unigat_is_a_softmax_over_the_hyperedges_of_a_node_and_itself(case, size):
+    """Also where the exponents would overflow."""
+    layer = gnn.UniGATConv(4, 6, num_heads=2).double()
+    with torch.no_grad():
+        layer.attn_node.mul_(size)
+        layer.attn_edge.mul_(size)
+    h = incidence(case)
+    x = layer.fc(case.feat).view(-1, 2, 3)
+    mean = torch.einsum("ve,vhd->ehd", h * inverse(h.sum(0)), x)
+    expected = torch.empty_like(x)
+    for v in range(len(x)):
+        rows = torch.cat([mean[h[v] > 0], x[v : v + 1]])
+        score = (x[v] * layer.attn_node).sum(-1) + (rows * layer.attn_edge).sum(-1)
+        alpha = torch.softmax(torch.nn.functional.leaky_relu(score, 0.2), 0)
+        expected[v] = (alpha[..., None] * rows).sum(0)
+    close(layer(case.graph, case.feat), expected.flatten(1) + layer.bias)
+
+
 def test_allset_tells_a_triangle_of_pairs_from_a_triple(case):
     triple = HyperSample(torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0]), case.feat[:3], torch.zeros(1, 0))
     ends = torch.tensor([0, 1, 1, 2, 2, 0])

@@ -83,6 +83,7 @@ class ActionNet(Layer):
     arxiv="2310.01267",
     declines={"blocks": CHOOSES_BY_ITS_SOURCES, "gradients": STEPS},
     traits={"random"},
+    example={"learn_tau": True},
 )
 class CoGNNConv(Layer):
     """A layer on the edges that their ends agree on: ``h_v = env(x_v, {b_u l_v w_uv x_u})``, ``b, l`` in {0, 1}.

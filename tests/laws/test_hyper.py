@@ -12,6 +12,8 @@ VARIANTS = [
     ("hchaconv", {"num_heads": 3, "over": "members"}),
     ("hchaconv", {"num_heads": 2, "edge_feats": 3}),
     ("uniginconv", {"eps": 0.3, "bias": False}),
+    ("unigatconv", {"num_heads": 3, "bias": False}),
+    ("unigatconv", {"negative_slope": 0.5}),
     ("allsettransformerconv", {"num_heads": 3}),
 ]
 

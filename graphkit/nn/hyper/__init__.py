@@ -3,7 +3,7 @@
 from graphkit.nn.hyper.allset import AllDeepSetsConv, AllSetTransformerConv
 from graphkit.nn.hyper.base import HyperLayer
 from graphkit.nn.hyper.spectral import HCHAConv, HGNNConv, HNHNConv
-from graphkit.nn.hyper.uni import UniGCNConv, UniGINConv, UniSAGEConv
+from graphkit.nn.hyper.uni import UniGATConv, UniGCNConv, UniGINConv, UniSAGEConv
 
 __all__ = [
     "AllDeepSetsConv",
@@ -12,6 +12,7 @@ __all__ = [
     "HGNNConv",
     "HNHNConv",
     "HyperLayer",
+    "UniGATConv",
     "UniGCNConv",
     "UniGINConv",
     "UniSAGEConv",

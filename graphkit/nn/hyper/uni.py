@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from graphkit import ops
+from graphkit.core.check import check_heads
 from graphkit.core.registry import register
 from graphkit.nn.gcn import scale
 from graphkit.nn.hyper.base import TWO_HOPS, HyperLayer, mean_members
+from graphkit.nn.layer import glorot
 
 if TYPE_CHECKING:
     import dgl
@@ -139,3 +142,58 @@ class UniGINConv(_Uni):
     def second(self, graph: Any, x: Tensor, h: Tensor, edge_weight: Tensor | None) -> Tensor:
         """Return the sum with the own row's share."""
         return (1 + self.eps) * x + ops.spmm(graph.back, h, edge_weight)
+
+
+@register("unigatconv", **RECORD, example={"num_heads": 2})
+class UniGATConv(_Uni):
+    """Attention to a node's hyperedges: ``x'_v = sum_e softmax_e(leaky_relu(a . [x_v Theta || h_e])) h_e + b``.
+
+    ``h_e = mean_{u in e} x_u Theta``; e runs over the hyperedges of v and one that holds v alone, whose row is
+    ``x_v Theta``. ``edge_weight`` multiplies the attention, and the members in the mean.
+
+    Parameters
+    ----------
+    in_feats, out_feats : int
+        ``out_feats`` is the width of all heads together.
+    num_heads : int, default 1
+    negative_slope : float, default 0.2
+    bias : bool, default True
+
+    Raises
+    ------
+    GraphKitError
+        On a block or another graph, for heads that do not divide the width, a wrong width or length, or integers.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> ends = (torch.tensor([0, 1, 2]), torch.tensor([0, 0, 1]))
+    >>> g = dgl.heterograph({("node", "in", "hyperedge"): ends, ("hyperedge", "has", "node"): ends[::-1]})
+    >>> UniGATConv(4, 2, num_heads=2)(g, torch.ones(3, 4)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(
+        self, in_feats: int, out_feats: int, num_heads: int = 1, negative_slope: float = 0.2, bias: bool = True
+    ) -> None:
+        super().__init__(in_feats, out_feats, bias)
+        check_heads(out_feats, num_heads)
+        self.num_heads, self.negative_slope = num_heads, negative_slope
+        self.attn_node = nn.Parameter(torch.empty(num_heads, out_feats // num_heads))
+        self.attn_edge = nn.Parameter(torch.empty(num_heads, out_feats // num_heads))
+        glorot(self.attn_node, self.attn_edge)
+
+    def second(self, graph: Any, x: Tensor, h: Tensor, edge_weight: Tensor | None) -> Tensor:
+        """Return the attended sum."""
+        x, h = (y.unflatten(-1, (self.num_heads, -1)) for y in (x, h))  # [N, H, d], [M, H, d]
+        asks = (x * self.attn_node).sum(-1)
+        score = ops.sddmm(graph.back, (h * self.attn_edge).sum(-1, keepdim=True), asks[..., None], "add")[..., 0]
+        score = F.leaky_relu(score, self.negative_slope)  # [E, H]
+        alone = F.leaky_relu(asks + (x * self.attn_edge).sum(-1), self.negative_slope)  # [N, H]
+        top = torch.maximum(ops.edge_reduce(graph.back, score.detach(), "max"), alone.detach())
+        some = (ops.degrees(graph.back, "in", like=x) > 0)[:, None]
+        top = torch.where(some, top, alone.detach())  # the largest exponent, which cancels
+        share, own = torch.exp(score - ops.gather_dst(graph.back, top)), torch.exp(alone - top)
+        total = ops.edge_reduce(graph.back, share) + own
+        heard = ops.spmm(graph.back, h, scale(share, edge_weight))
+        return ((heard + own[..., None] * x) / total[..., None]).flatten(1)
