@@ -14,6 +14,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
     "elu": nn.ELU,
     "silu": nn.SiLU,
+    "gelu": nn.GELU,
     "tanh": nn.Tanh,
     "none": nn.Identity,
 }
