@@ -120,6 +120,15 @@ def check_finite(name: str, value: Tensor | None) -> None:
         )
 
 
+def check_size(name: str, value: int, least: int = 1) -> None:
+    """Raise unless ``value`` is a whole number of at least ``least``.
+
+    >>> check_size("in_feats", 16)
+    """
+    if not isinstance(value, int) or value < least:
+        raise GraphKitError(f"{name}={value!r} is no size; expected a whole number of at least {least}")
+
+
 def check_heads(out_feats: int, num_heads: int) -> None:
     """Raise unless the heads divide the width.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -114,7 +115,7 @@ def register(
     declines: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Callable[[T], T]:
-    """Register the decorated class or function under ``name``.
+    """Register the decorated class or function under ``name``, and end its docstring with its paper.
 
     Parameters are those of :class:`Entry`.
 
@@ -146,9 +147,18 @@ def register(
         _ENTRIES[kind][name] = Entry(
             name, kind, obj, level, title, arxiv, tuple(reported), frozenset(traits), declines, options
         )
+        _cite(obj, title, arxiv)
         return obj
 
     return add
+
+
+def _cite(obj: Any, title: str, arxiv: str) -> None:
+    """Append the paper to the docstring, so that ``help`` shows it and it is written down once."""
+    own = vars(obj).get("__doc__") if isinstance(obj, type) else getattr(obj, "__doc__", None)
+    if title and own and "\nReferences\n" not in inspect.cleandoc(own):
+        source = f'"{title}"' + (f", arXiv:{arxiv}." if arxiv else ".")
+        obj.__doc__ = f"{inspect.cleandoc(own)}\n\nReferences\n----------\n{source}\n"
 
 
 def forget(kind: str, name: str) -> None:

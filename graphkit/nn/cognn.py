@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphkit import ops
-from graphkit.core.check import check_choice
+from graphkit.core.check import check_choice, check_size
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import register
 from graphkit.nn.gcn import scale
@@ -56,8 +56,8 @@ class ActionNet(Layer):
 
     def __init__(self, in_feats: int, hidden: int = 16, num_layers: int = 1, aggregator: str = "mean") -> None:
         super().__init__(in_feats, 2)
-        if num_layers < 1:
-            raise GraphKitError(f"num_layers={num_layers} is no number of layers; expected at least 1")
+        check_size("num_layers", num_layers)
+        check_size("hidden", hidden)
         widths = [in_feats, *[hidden] * (num_layers - 1), 2]
         self.convs = nn.ModuleList(SAGEConv(a, b, aggregator) for a, b in itertools.pairwise(widths))
 
@@ -124,7 +124,7 @@ class CoGNNConv(Layer):
         broadcast: nn.Module | None = None, tau: float = 0.5, learn_tau: bool = False, evaluate: str = "argmax",
     ) -> None:  # fmt: skip
         env = SAGEConv(in_feats, out_feats) if env is None else env
-        super().__init__(in_feats, out_feats, env.edge_feats, env.num_rels)
+        super().__init__(in_feats, out_feats, env.edge_feats, env.num_rels or None)
         check_choice("evaluate", evaluate, ("argmax", "sample"))
         if tau < LEAST_TAU:
             raise GraphKitError(f"tau={tau} leaves no gradient; expected a temperature of at least {LEAST_TAU}")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphkit import ops
-from graphkit.core.check import check_choice
+from graphkit.core.check import check_choice, check_size
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import register
 from graphkit.nn.gcn import scale
@@ -127,6 +127,7 @@ class NNConv(Layer):
         super().__init__(in_feats, out_feats, edge_feats)
         _need_edges(self)
         check_choice("aggregator", aggregator, AGGREGATORS)
+        check_size("hidden", hidden or 1)
         self.aggregator = aggregator
         self.fc_edge = nn.Linear(edge_feats, hidden) if hidden else None  # U, c
         self.weight = nn.Parameter(torch.empty(1 + (hidden or edge_feats), in_feats, out_feats))  # A_0, A_1, ...
@@ -208,6 +209,7 @@ class CFConv(Layer):
         super().__init__(in_feats, out_feats, edge_feats)
         _need_edges(self)
         width = hidden or out_feats
+        check_size("hidden", width)
         self.activate = activate
         self.filter = nn.ModuleList([nn.Linear(edge_feats, width), nn.Linear(width, width)])
         self.fc = nn.Linear(in_feats, width)

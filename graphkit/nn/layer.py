@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from graphkit.core.check import check_feat, check_ids, check_rows
+from graphkit.core.check import check_feat, check_ids, check_rows, check_size
 from graphkit.core.errors import GraphKitError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ class Layer(nn.Module):
         Widths of the rows that go in and come out.
     edge_feats : int, default 0
         Width of ``edge_feat``, 0 if the layer reads none.
-    num_rels : int, default 0
-        Relations, 0 if the layer reads no ``etype``.
+    num_rels : int, optional
+        Relations; without, the layer reads no ``etype``, and its attribute is 0.
 
     Attributes
     ----------
@@ -36,13 +36,15 @@ class Layer(nn.Module):
 
     updates_edges: ClassVar[bool] = False
 
-    def __init__(self, in_feats: int, out_feats: int, edge_feats: int = 0, num_rels: int = 0) -> None:
+    def __init__(self, in_feats: int, out_feats: int, edge_feats: int = 0, num_rels: int | None = None) -> None:
         super().__init__()
-        for name, width in (("in_feats", in_feats), ("out_feats", out_feats)):
-            if not isinstance(width, int) or width < 1:
-                raise GraphKitError(f"{name}={width!r} is no width; expected a whole number of at least 1")
+        check_size("in_feats", in_feats)
+        check_size("out_feats", out_feats)
+        check_size("edge_feats", edge_feats, 0)
+        if num_rels is not None:
+            check_size("num_rels", num_rels)
         self.in_feats, self.out_feats = in_feats, out_feats
-        self.edge_feats, self.num_rels = edge_feats, num_rels
+        self.edge_feats, self.num_rels = edge_feats, num_rels or 0
 
     def check(
         self,

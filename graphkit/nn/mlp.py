@@ -6,7 +6,7 @@ import itertools
 
 from torch import Tensor, nn
 
-from graphkit.core.check import check_choice, check_feat
+from graphkit.core.check import check_choice, check_feat, check_size
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.norm import make_norm
 
@@ -73,6 +73,10 @@ class MLP(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        sizes = {"in_feats": in_feats, "out_feats": out_feats, "hidden": hidden, "num_layers": num_layers}
+        for name, size in sizes.items():
+            if name != "hidden" or size is not None:
+                check_size(name, size)
         self.in_feats, self.out_feats, self.input_dropout = in_feats, out_feats, input_dropout
         widths = [in_feats, *[hidden or out_feats] * (num_layers - 1), out_feats]
         self.linears = nn.ModuleList(nn.Linear(a, b, bias=bias) for a, b in itertools.pairwise(widths))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from graphkit import ops
-from graphkit.core.check import check_choice
+from graphkit.core.check import check_choice, check_size
 from graphkit.core.registry import register
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.gcn import Propagation, scale
@@ -66,6 +66,7 @@ class SIRConv(Layer):
         super().__init__(in_feats, out_feats, edge_feats)
         check_choice("aggregator", aggregator, ("sum", "mean", "max", "sym"))
         width = hidden or out_feats
+        check_size("hidden", width)
         self.aggregator = aggregator
         self.activation = activation if isinstance(activation, nn.Module) else make_activation(activation)
         self.fc_query = nn.Linear(in_feats, width, bias=inner_bias)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor, nn
 
 from graphkit import _dgl, ops
-from graphkit.core.check import check_feat, check_rows
+from graphkit.core.check import check_feat, check_rows, check_size
 from graphkit.core.errors import GraphKitError
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class HyperLayer(nn.Module):
 
     def __init__(self, in_feats: int, out_feats: int, edge_feats: int = 0) -> None:
         super().__init__()
-        for name, width in (("in_feats", in_feats), ("out_feats", out_feats)):
-            if not isinstance(width, int) or width < 1:
-                raise GraphKitError(f"{name}={width!r} is no width; expected a whole number of at least 1")
+        check_size("in_feats", in_feats)
+        check_size("out_feats", out_feats)
+        check_size("edge_feats", edge_feats, 0)
         self.in_feats, self.out_feats, self.edge_feats = in_feats, out_feats, edge_feats
 
     def sides(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from graphkit import ops
-from graphkit.core.check import check_choice, check_heads
+from graphkit.core.check import check_choice, check_heads, check_size
 from graphkit.core.registry import register
 from graphkit.nn.gcn import scale
 from graphkit.nn.hyper.base import TWO_HOPS, HyperLayer, inverse, mean_members
@@ -126,8 +126,9 @@ class HNHNConv(HyperLayer):
     ) -> None:  # fmt: skip
         super().__init__(in_feats, out_feats)
         self.alpha, self.beta = alpha, beta
-        self.fc_edge = nn.Linear(in_feats, hidden or out_feats)
-        self.fc_node = nn.Linear(hidden or out_feats, out_feats)
+        width = hidden or out_feats
+        check_size("hidden", width)
+        self.fc_edge, self.fc_node = nn.Linear(in_feats, width), nn.Linear(width, out_feats)
         self.activation = make_activation(activation)
 
     def forward(

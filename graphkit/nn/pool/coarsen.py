@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphkit import _dgl, ops
 from graphkit.core.batch import Encoded
-from graphkit.core.check import check_feat, check_rows
+from graphkit.core.check import check_feat, check_rows, check_size
 from graphkit.core.errors import GraphKitError
 from graphkit.nn.pool.sort import falling
 
@@ -48,6 +48,7 @@ class GraphPool(nn.Module):
 
     def __init__(self, in_feats: int) -> None:
         super().__init__()
+        check_size("in_feats", in_feats)
         self.in_feats = self.out_feats = in_feats
 
     def check(self, graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor, nn
 
 from graphkit import ops
-from graphkit.core.check import check_feat
+from graphkit.core.check import check_feat, check_size
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import find, register
 
@@ -33,6 +33,7 @@ class Pool(nn.Module):
 
     def __init__(self, in_feats: int) -> None:
         super().__init__()
+        check_size("in_feats", in_feats)
         self.in_feats = self.out_feats = in_feats
 
     def check(self, graph: dgl.DGLGraph, feat: Tensor) -> None:
@@ -70,6 +71,16 @@ def make_readout(readout: str | nn.Module, in_feats: int) -> nn.Module:
 class SumPool(Pool):
     """Sum of the rows of each graph: ``g_b = sum_{v in b} x_v``.
 
+    Parameters
+    ----------
+    in_feats : int
+        Width D.
+
+    Raises
+    ------
+    GraphKitError
+        For a wrong width or number of rows, or integer features.
+
     Examples
     --------
     >>> import graphkit, dgl, torch
@@ -84,6 +95,16 @@ class SumPool(Pool):
 class MeanPool(Pool):
     """Mean of the rows of each graph: ``g_b = 1 / |b| sum_{v in b} x_v``.
 
+    Parameters
+    ----------
+    in_feats : int
+        Width D.
+
+    Raises
+    ------
+    GraphKitError
+        For a wrong width or number of rows, or integer features.
+
     Examples
     --------
     >>> import graphkit, dgl, torch
@@ -97,6 +118,16 @@ class MeanPool(Pool):
 @register("max", kind="pool")
 class MaxPool(Pool):
     """Maximum of the rows of each graph, column by column: ``g_b = max_{v in b} x_v``.
+
+    Parameters
+    ----------
+    in_feats : int
+        Width D.
+
+    Raises
+    ------
+    GraphKitError
+        For a wrong width or number of rows, or integer features.
 
     Examples
     --------
@@ -119,6 +150,11 @@ class AttentionPool(Pool):
     in_feats : int
     gate : nn.Module, optional
         Takes the place of the linear score; ``[N, D] -> [N, 1]``.
+
+    Raises
+    ------
+    GraphKitError
+        For a wrong width or number of rows, or integer features.
 
     Examples
     --------
