@@ -41,12 +41,24 @@ def test_help_and_usage_load_nothing_heavy(fresh_python, words):
 def test_help_lists_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for name in ("demo", "datasets", "info", "audit", "models", "train", "predict", "explain", "doctor", "bench"):
+    for name in [
+        "demo",
+        "datasets",
+        "info",
+        "audit",
+        "models",
+        "layers",
+        "train",
+        "predict",
+        "explain",
+        "doctor",
+        "bench",
+    ]:
         assert f" {name} " in out
 
 
 @pytest.mark.parametrize(
-    "name", ["demo", "datasets", "info", "audit", "models", "train", "predict", "explain", "doctor"]
+    "name", ["demo", "datasets", "info", "audit", "models", "layers", "train", "predict", "explain", "doctor"]
 )
 def test_each_command_has_examples_within_80_columns(capsys, name):
     code, out, _ = run(capsys, name, "--help")
@@ -87,6 +99,8 @@ def test_every_example_in_the_help_parses(line):
         ("info coar", "did you mean 'cora'?"),
         ("datasets --task edges", "unknown task"),
         ("models --level nodes", "unknown level"),
+        ("layers --family convolutions", "expected one of: convolution, global"),
+        ("info GATConvv", "did you mean 'gatconv'?"),
         ("explain --node 1 --graph 2", "exclude each other"),
         ("explain", "--node, --pair or --graph"),
         ("explain --pair 3", "two node ids"),
@@ -138,7 +152,8 @@ def listed(capsys, *words: str) -> list[dict]:
 
 
 def test_datasets_models_and_info_answer_people_and_scripts(capsys):
-    for words in (["datasets"], ["models"], ["info", "cora"], ["info", "gcn"], ["info", "gnnexplainer"]):
+    asked = ("datasets", "models", "layers", "info cora", "info gcn", "info gnnexplainer", "info GATv2Conv")
+    for words in map(str.split, asked):
         code, out, _ = run(capsys, *words)
         assert code == 0 and max(map(len, out.splitlines())) <= 80
         code, out, _ = run(capsys, *words, "--json")
@@ -146,6 +161,32 @@ def test_datasets_models_and_info_answer_people_and_scripts(capsys):
     assert {"cora", "digits"} <= {card["name"] for card in listed(capsys)}
     assert all("link" in card["tasks"] for card in listed(capsys, "--task", "link"))
     assert json.loads(run(capsys, "info", "gcn", "--json")[1])["arxiv"] == "1609.02907"
+
+
+def test_layers_lists_each_layer_and_pool_once_in_one_line(capsys):
+    from graphkit.core.registry import entries
+
+    classes = {entry.obj.__name__ for kind in ("layer", "pool") for entry in entries(kind).values()}
+    code, out, _ = run(capsys, "layers")
+    firsts = [line.split()[0] for line in out.splitlines() if line.startswith(" ") and line.strip()]
+    assert code == 0 and sorted(name for name in firsts if name in classes) == sorted(classes)
+    assert len([line for line in out.splitlines() if line.startswith("   ") and line.strip()]) == 0  # no second lines
+    found = json.loads(run(capsys, "layers", "--json")[1])
+    assert {item["class"] for item in found} == {f"graphkit.nn.{name}" for name in classes}
+    assert all(item["what"] for item in found)
+    by_name = {item["name"]: item for item in found}
+    assert by_name["gatconv"]["arguments"]["num_heads"] == 1 and by_name["gatconv"]["formula"].startswith("h_v = ")
+    for name, family in (("relgatconv", "relational"), ("hgnnconv", "hypergraph"), ("batchnorm", "global")):
+        asked = json.loads(run(capsys, "layers", "--family", family, "--json")[1])
+        assert name in {item["name"] for item in asked} and all(item["family"] == family for item in asked)
+    assert by_name["topk"]["family"] == "pool"
+
+
+@pytest.mark.parametrize("name", ["GATConv", "gatconv", "TopKPool", "topk"])
+def test_info_tells_of_a_layer_by_its_name_or_its_class(capsys, name):
+    code, out, _ = run(capsys, "info", name)
+    assert code == 0 and "formula" in out and "in_feats" in out and max(map(len, out.splitlines())) <= 80
+    assert json.loads(run(capsys, "info", name, "--json")[1])["name"] == ("topk" if "op" in name else "gatconv")
 
 
 def test_newest_run_is_found_when_none_is_named(tmp_path):

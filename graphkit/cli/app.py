@@ -118,13 +118,14 @@ def datasets(
 @_command(
     app,
     "info",
-    "Tell what is known of a dataset or model.",
+    "Tell what is known of a dataset, model or layer.",
     "graphkit info cora",
     "graphkit info chameleon --computed",
+    "graphkit info GATConv",
     "graphkit info gat --json",
 )
 def info(
-    name: Annotated[str, typer.Argument(help="A dataset, model or explainer.")],
+    name: Annotated[str, typer.Argument(help="A dataset, model, explainer or layer.")],
     computed: Annotated[
         bool | None,
         typer.Option(
@@ -133,7 +134,7 @@ def info(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what is known of a dataset or model: source, licence, splits, traps, counts, citation, reported numbers."""
+    """Tell what is known of a dataset, model or layer: source, splits, traps, counts, formula, reported numbers."""
     from graphkit.cli.listing import show_info
 
     show_info(name, computed, as_json)
@@ -182,6 +183,26 @@ def models(
     from graphkit.cli.listing import list_models
 
     list_models(level, as_json)
+
+
+@_command(
+    app,
+    "layers",
+    "List the layers and pools of graphkit.nn.",
+    "graphkit layers",
+    "graphkit layers --family hypergraph --json",
+)
+def layers(
+    family: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Only convolution, relational, hypergraph, global or pool."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the layers and pools of graphkit.nn, a line each, with their papers."""
+    from graphkit.cli.layers import list_layers
+
+    list_layers(family, as_json)
 
 
 @_command(

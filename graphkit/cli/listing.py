@@ -68,9 +68,9 @@ def list_models(level: str | None, as_json: bool) -> None:
 
 
 def show_info(name: str, counted: bool | None, as_json: bool) -> None:
-    """Print what is known of a dataset, a system or an explainer."""
+    """Print what is known of a dataset, a system, an explainer or a layer."""
     from graphkit import data
-    from graphkit.cli import datasets
+    from graphkit.cli import datasets, layers
     from graphkit.core import registry
 
     kinds = {kind: registry.entries(kind) for kind in ("model", "explainer")}
@@ -79,8 +79,11 @@ def show_info(name: str, counted: bool | None, as_json: bool) -> None:
         card = data.card(name)
     except ValueError:
         if entry is None:
-            choices = [*data.names(), *kinds["model"], *kinds["explainer"]]
-            raise unknown("dataset or model", name, choices) from None
+            layer = layers.find_layer(name)
+            if layer is not None:
+                return emit_json(layers.layer_record(layer)) if as_json else layers.show_layer(layer)
+            choices = [*data.names(), *kinds["model"], *kinds["explainer"], *layers.all_layers()]
+            raise unknown("dataset, model or layer", name, choices) from None
         return emit_json(model_record(entry)) if as_json else show_entry(entry)
     return datasets.show_info(card, counted, as_json)
 
