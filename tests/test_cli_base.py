@@ -41,19 +41,8 @@ def test_help_and_usage_load_nothing_heavy(fresh_python, words):
 def test_help_lists_every_command(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
-    for name in [
-        "demo",
-        "datasets",
-        "info",
-        "audit",
-        "models",
-        "layers",
-        "train",
-        "predict",
-        "explain",
-        "doctor",
-        "bench",
-    ]:
+    names = ["demo", "datasets", "info", "audit", "models", "layers", "train", "predict", "explain", "doctor", "bench"]
+    for name in names:
         assert f" {name} " in out
 
 
