@@ -1,0 +1,203 @@
+"""What runs where no kernel of ours does: PyTorch's scatters on this CPU, on tensors without numbers, and on a GPU."""
+
+from __future__ import annotations
+
+import dgl
+import pytest
+import torch
+
+from graphkit import ops
+from graphkit.core.registry import entries
+from graphkit.ops import _linear
+from graphkit.testing import hyper_sample, sample
+
+OFFSETS = torch.tensor([0, 5, 5, 12])
+TYPES = torch.tensor([0, 2, 1, 1, 0, 2, 2, 1, 0, 0, 2, 1])
+#: A call of each public op with the tensors ``x, z [N, 2, 4]``, ``s [N, 2]``, ``e, w [E, 2]``, ``m [3, 4, 5]``.
+CASES = {
+    "add_self_loops": [lambda g, t: ops.spmm(ops.add_self_loops(g), t.x)],
+    "attention": [
+        lambda g, t: ops.attention(g, t.x, t.s, t.s),
+        lambda g, t: ops.attention(g, t.x, t.s, t.s, t.e, t.w),
+    ],
+    "attention_v2": [
+        lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0]),
+        lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0], ops.gather_src(g, t.x), t.w[:, 0]),
+    ],
+    "degrees": [
+        lambda g, t: ops.degrees(g, "in", like=t.x)[:, None] * t.s,
+        lambda g, t: ops.degrees(g, "out", t.w[:, 0]),
+    ],
+    "dropout": [lambda g, t: ops.dropout(t.x, 0.0), lambda g, t: ops.dropout(t.x, 1.0)],
+    "dst_rows": [lambda g, t: ops.dst_rows(g, t.x)],
+    "edge_reduce": [lambda g, t, how=how: ops.edge_reduce(g, t.e, how) for how in ("sum", "mean", "max", "min", "std")],
+    "edge_softmax": [lambda g, t: ops.edge_softmax(g, t.e)],
+    "edge_sparsemax": [lambda g, t: ops.edge_sparsemax(g, t.e)],
+    "filter_sum": [
+        lambda g, t: ops.filter_sum(g, t.x.flatten(1), ops.gather_dst(g, t.z).flatten(1), t.w[:, 0]),
+        lambda g, t: ops.filter_sum(g, t.s, t.e, None, lambda rows, p: torch.tanh(rows @ p), (t.s[:2],)),
+    ],
+    "from_dense": [lambda g, t: ops.from_dense(*ops.to_dense(t.x, OFFSETS))],
+    "gated_sum": [
+        lambda g, t: torch.cat(
+            [part.flatten() for part in ops.gated_sum(g, t.x.flatten(1), t.z[:, 0], t.e, t.w[:, 0], (t.s[:4], None))]
+        ),
+        lambda g, t: ops.gated_sum(g, t.x.flatten(1), t.z[:, 0])[0],
+    ],
+    "gather_dst": [lambda g, t: ops.gather_dst(g, t.x)],
+    "gather_src": [lambda g, t: ops.gather_src(g, t.x)],
+    "multi_reduce": [lambda g, t: ops.multi_reduce(g, t.x, ("mean", "min", "max", "std", "sum", "var"))],
+    "offsets": [lambda g, t: ops.segment_reduce(t.x, ops.offsets(g))],
+    "pad_self_loops": [lambda g, t: ops.pad_self_loops(g, t.w)],
+    "pair_index": [lambda g, t: t.x[ops.pair_index(g, TYPES, TYPES.flip(0)).clamp(min=0) % 12]],
+    "relu_reduce": [
+        *(
+            lambda g, t, how=how: ops.relu_reduce(g, t.x.flatten(1), t.e, t.w[:, 0], how, (t.s[:8], t.x[0].flatten()))
+            for how in ("sum", "mean")
+        ),
+        lambda g, t: ops.relu_reduce(g, t.s, t.e, None, "softmax", beta=t.s[0, 0]),
+        lambda g, t: ops.relu_reduce(g, t.s, t.e, None, "mean", eps=0.1, power=t.s[0, 0].exp()),
+    ],
+    "sddmm": [lambda g, t, op=op: ops.sddmm(g, t.x, t.z, op) for op in ("dot", "add", "mul")],
+    "segment_ids": [lambda g, t: t.x[ops.segment_ids(OFFSETS)]],
+    "segment_reduce": [lambda g, t, how=how: ops.segment_reduce(t.s, OFFSETS, how) for how in ("sum", "mean", "max")],
+    "segment_softmax": [lambda g, t: ops.segment_softmax(t.s, OFFSETS)],
+    "segment_sparsemax": [lambda g, t: ops.segment_sparsemax(t.s, OFFSETS)],
+    "spmm": [
+        *(lambda g, t, how=how: ops.spmm(g, t.x, reduce=how) for how in ("sum", "mean", "max", "min", "std")),
+        *(lambda g, t, how=how: ops.spmm(g, t.x, t.w, how) for how in ("sum", "mean", "max", "min", "std")),
+        lambda g, t: ops.spmm(g, t.x, t.w[:, 0]),
+    ],
+    "to_dense": [lambda g, t: ops.to_dense(t.x, OFFSETS)[0]],
+    "typed_matmul": [lambda g, t: ops.typed_matmul(t.x[:, 0], t.m, TYPES.to(t.x.device))],
+}
+CALLS = [
+    pytest.param(call, id=f"{name}-{i}")
+    for name, calls in CASES.items()
+    if name in ops.__all__
+    for i, call in enumerate(calls)
+]
+LAYERS = [pytest.param(entry, id=f"{kind}-{n}") for kind in ("layer", "pool") for n, entry in entries(kind).items()]
+
+
+class Tensors:
+    """The tensors of the calls, on a device."""
+
+    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float64) -> None:
+        draw = torch.Generator().manual_seed(0)
+        shapes = {"x": (12, 2, 4), "z": (12, 2, 4), "s": (12, 2), "e": (30, 2), "w": (30, 2), "m": (3, 4, 5)}
+        self.all = {
+            name: torch.randn(shape, generator=draw, dtype=dtype).to(device).requires_grad_()
+            for name, shape in shapes.items()
+        }
+        self.__dict__.update(self.all)
+
+    def answers(self, call, graph) -> list[torch.Tensor]:
+        """Return value and gradients, of what the call reads."""
+        out = call(graph, self)
+        grads = torch.autograd.grad(out.sin().sum(), list(self.all.values()), allow_unused=True)
+        return [out, *(grad for grad in grads if grad is not None)]
+
+
+def graph() -> dgl.DGLGraph:
+    """Return a graph of 12 nodes and 30 edges, the last node without any."""
+    return sample(nodes=12, edges=30).graph
+
+
+def same(here: list[torch.Tensor], there: list[torch.Tensor], **tolerance: float) -> None:
+    assert len(here) == len(there)
+    for one, other in zip(here, there, strict=True):
+        torch.testing.assert_close(other.cpu(), one, **tolerance)
+
+
+def test_every_public_op_is_called():
+    assert set(ops.__all__) - set(CASES) == set()
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_scatters_give_what_kernels_give(monkeypatch, call):
+    """What other devices run, run here."""
+    here = Tensors().answers(call, graph())
+    monkeypatch.setattr(_linear, "compiled", lambda *tensors: False)
+    same(here, Tensors().answers(call, graph()))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_op_mixes_devices(call):
+    """On a device that is not the graph's, as a GPU's would be."""
+    there = without_numbers(lambda: Tensors("meta").answers(call, graph()))
+    assert all(part.is_meta for part in there)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("call", CALLS)
+def test_ops_on_cuda_give_the_cpus_numbers(call, dtype):
+    """Of a DGLGraph that stays on the CPU."""
+    tolerance = {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {}
+    there = Tensors("cuda", dtype).answers(call, graph())
+    assert all(part.is_cuda for part in there)
+    same(Tensors("cpu", dtype).answers(call, graph()), there, **tolerance)
+
+
+def without_numbers(call):
+    """Return what ``call`` gives on the device ``meta``, whose tensors hold no numbers; skip where it reads one."""
+    try:
+        return call()
+    except (RuntimeError, NotImplementedError) as error:
+        told = str(error)
+        if "device" in told and ("expected" in told or "same" in told):
+            raise
+        pytest.skip(f"reads a number: {told.splitlines()[0][:80]}")
+
+
+class Case:
+    """A registered layer or pool, and input that it takes."""
+
+    def __init__(self, entry) -> None:
+        torch.manual_seed(0)
+        options = entry.options.get("example", {})
+        widths = () if entry.kind == "pool" else (4,) if entry.options.get("keeps_width") else (6,)
+        self.layer = entry.obj(4, *widths, **options).double().eval()
+        names = ("in_feats", "edge_feats", "num_rels", "num_ntypes")
+        wanted = {name: getattr(self.layer, name, 0) for name in names}
+        if entry.options.get("hypergraph"):
+            case = hyper_sample(in_feats=4, edge_feats=wanted["edge_feats"])
+            tensors = {"edge_feat": case.edge_feat if wanted["edge_feats"] else None}
+        else:
+            case = sample(**wanted)
+            tensors = {} if entry.kind == "pool" else case.tensors
+        self.graph, self.feat = case.graph, case.feat
+        self.tensors = {name: value for name, value in tensors.items() if value is not None}
+
+    def answers(self, device: str) -> list[torch.Tensor]:
+        """Return the output, the gradient of the features and those of the parameters, on a device."""
+        layer, feat = self.layer.to(device), self.feat.to(device).requires_grad_()
+        out = layer(self.graph, feat, **{name: value.to(device) for name, value in self.tensors.items()})
+        out = getattr(out, "node", out[0] if isinstance(out, tuple) else out)
+        leaves = [feat, *layer.parameters()]
+        grads = torch.autograd.grad(out.sin().sum(), leaves, allow_unused=True)
+        return [out, *(grad for grad in grads if grad is not None)]
+
+
+@pytest.mark.parametrize("entry", LAYERS)
+def test_layers_on_scatters_give_what_they_give_on_kernels(monkeypatch, entry):
+    here = Case(entry).answers("cpu")
+    monkeypatch.setattr(_linear, "compiled", lambda *tensors: False)
+    same(here, Case(entry).answers("cpu"))
+
+
+@pytest.mark.parametrize("entry", LAYERS)
+def test_no_layer_mixes_devices(entry):
+    """On a device that is not the graph's, as a GPU's would be."""
+    there = without_numbers(lambda: Case(entry).answers("meta"))
+    assert all(part.is_meta for part in there)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("entry", LAYERS)
+def test_layers_on_cuda_give_the_cpus_numbers(entry):
+    """Of a DGLGraph that stays on the CPU."""
+    here, there = Case(entry).answers("cpu"), Case(entry).answers("cuda")
+    assert all(part.is_cuda for part in there)
+    same(here, there)
