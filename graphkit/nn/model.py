@@ -82,12 +82,7 @@ class Encoder(nn.Module):
         GraphKitError
             For an argument that none of them knows, or nodes of graph sets without features.
         """
-        own = set(inspect.signature(cls).parameters) - {"in_feats"} - ({"out_feats"} if spec.level == "node" else set())
-        beside = {"link": {"decoder"}, "triple": {"decoder"}, "graph": {"readout"}}.get(spec.level, set())
-        beside = beside | (set() if spec.in_feats else {"embedding"})
-        for name in arguments:
-            if name not in own | beside:
-                raise unknown(f"argument of {cls.__name__}", name, own | beside)
+        _check_arguments(cls, spec, arguments)
         head = {name: arguments.pop(name) for name in ("decoder", "readout") if name in arguments}
         arguments = {**cls.spec_arguments(spec), **arguments}
         inputs, in_feats = input_stage(spec, arguments.pop("embedding", None) or cls.hidden_width(arguments))
@@ -98,6 +93,16 @@ class Encoder(nn.Module):
     def decayed(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that weight decay applies to; all of them by default."""
         yield from self.parameters()
+
+
+def _check_arguments(cls: type[Encoder], spec: Spec, arguments: dict[str, Any]) -> None:
+    """Raise unless the constructor of ``cls``, or the head or input stage that ``spec`` asks for, knows each name."""
+    own = set(inspect.signature(cls).parameters) - {"in_feats"} - ({"out_feats"} if spec.level == "node" else set())
+    beside = {"link": {"decoder"}, "triple": {"decoder"}, "graph": {"readout"}}.get(spec.level, set())
+    beside = beside | (set() if spec.in_feats else {"embedding"})
+    for name in arguments:
+        if name not in own | beside:
+            raise unknown(f"argument of {cls.__name__}", name, own | beside)
 
 
 class NodeEmbedding(nn.Module):
