@@ -1,193 +1,120 @@
 """Forward and backward of each layer beside DGL's and PyG's own: ``python benchmarks/speed/layers.py``.
 
-A random graph of N nodes and E edges, width D to D_out, gradients of the input and all parameters. Self-loops are left
-out everywhere so that all do the same work; peers run as they come. Writes layers.json and layers.md beside itself.
+Random graphs of the sizes in cases.py, gradients of the inputs and all parameters, contenders interleaved in one
+process for each size. Rows measured anew replace the old ones of the same size, layer and number of threads in
+layers.json; layers.md is the table of all rows (``--table`` writes it without measuring).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
-import torch
-from timing import interleave, provenance, ratio
-
 import graphkit  # noqa: F401
-from graphkit import nn as gk
 
 HERE = Path(__file__).parent
-#: Least wanted ratio of the peer's time to ours at one thread.
-TARGETS = {
-    ("GCN", "dgl"): 1.0, ("SAGE", "dgl"): 1.0, ("GIN", "dgl"): 1.0, ("GAT", "dgl"): 1.0,
-    ("GCN", "pyg"): 4.0, ("SAGE", "pyg"): 4.0, ("GIN", "pyg"): 4.0,
-}  # fmt: skip
+#: Layers with a target of their own, which run at the large size too.
+MAIN = (
+    "GCN", "SAGE", "GIN", "GAT", "GATv2", "Transformer", "Transformer, edges", "GINE", "GatedGCN", "GEN softmax",
+    "GEN power", "PNA", "Linear alone",
+)  # fmt: skip
+ATTENTION = ("GAT", "GATv2", "Transformer", "Transformer, edges")
 
 
-def _step(module: torch.nn.Module, *args: object) -> Callable[[], None]:
-    """A closure that runs the layer forwards and backwards."""
-    feat = next(a for a in args if isinstance(a, torch.Tensor) and a.requires_grad)
+def layers_of(size: str, only: list[str] | None) -> list[str]:
+    """Names of the layers that run at a size."""
+    from contenders import CONTENDERS
 
-    def run() -> None:
-        out = module(*args)
-        torch.autograd.grad(out.sum(), [feat, *module.parameters()], allow_unused=True)
-
-    return run
+    names = {"large": MAIN, "medium-8x16": ATTENTION, "large-8x16": ATTENTION}.get(size, tuple(CONTENDERS))
+    return [name for name in names if only is None or name in only]
 
 
-def _linear(d_in: int, d_out: int) -> torch.nn.Linear:
-    return torch.nn.Linear(d_in, d_out)
-
-
-def contenders(nodes: int, edges: int, d_in: int, d_out: int, heads: int) -> dict[str, dict[str, Callable[[], None]]]:
-    """Layer name to library name to closure."""
-    import dgl
-    import dgl.nn as theirs
-
-    torch.manual_seed(0)
-    src, dst = torch.randint(0, nodes, (edges,)), torch.randint(0, nodes, (edges,))
-    graph = dgl.graph((src, dst), num_nodes=nodes)
-    graph.create_formats_()
-    x = torch.randn(nodes, d_in, requires_grad=True)
-    per_head = d_out // heads
-    found = {
-        "GCN": {
-            "graphkit": _step(gk.GCNConv(d_in, d_out, self_loops=False), graph, x),
-            "dgl": _step(theirs.GraphConv(d_in, d_out, allow_zero_in_degree=True), graph, x),
-        },
-        "SAGE": {
-            "graphkit": _step(gk.SAGEConv(d_in, d_out), graph, x),
-            "dgl": _step(theirs.SAGEConv(d_in, d_out, "mean"), graph, x),
-        },
-        "GIN": {
-            "graphkit": _step(gin(d_in, d_out), graph, x),
-            "dgl": _step(theirs.GINConv(_linear(d_in, d_out)), graph, x),
-        },
-        "GAT": {
-            "graphkit": _step(gk.GATConv(d_in, d_out, heads, self_loops=False), graph, x),
-            "dgl": _step(theirs.GATConv(d_in, per_head, heads, allow_zero_in_degree=True), graph, x),
-        },
-        "GATv2": {
-            "graphkit": _step(gk.GATv2Conv(d_in, d_out, heads, self_loops=False), graph, x),
-            "dgl": _step(theirs.GATv2Conv(d_in, per_head, heads, allow_zero_in_degree=True), graph, x),
-        },
-    }
-    _add_pyg(found, nodes, src, dst, x, d_in, d_out, heads)
-    found["Linear alone"] = {"graphkit": _step(_linear(d_in, d_out), x)}
-    return found
-
-
-def gin(d_in: int, d_out: int) -> torch.nn.Module:
-    """Our GIN around one Linear, like the peers'."""
-    return gk.GINConv(d_in, d_out, mlp=_linear(d_in, d_out))
-
-
-def _add_pyg(found: dict, nodes: int, src: torch.Tensor, dst: torch.Tensor, x: torch.Tensor, *widths: int) -> None:
-    try:
-        import torch_geometric.nn as theirs
-    except ImportError:
-        return
-    d_in, d_out, heads = widths
-    edge_index = torch.stack([src, dst])
-    adjacency = torch.sparse_coo_tensor(edge_index.flip(0), torch.ones(len(src)), (nodes, nodes)).to_sparse_csr()
-    make = {
-        "GCN": lambda: theirs.GCNConv(d_in, d_out, add_self_loops=False),
-        "SAGE": lambda: theirs.SAGEConv(d_in, d_out),
-        "GIN": lambda: theirs.GINConv(_linear(d_in, d_out)),
-        "GAT": lambda: theirs.GATConv(d_in, d_out // heads, heads, add_self_loops=False),
-        "GATv2": lambda: theirs.GATv2Conv(d_in, d_out // heads, heads, add_self_loops=False),
-    }
-    for name, layer in make.items():
-        found[name]["pyg"] = _step(layer(), x, edge_index)
-        if name in ("GCN", "SAGE", "GIN"):
-            found[name]["pyg-csr"] = _step(layer(), x, adjacency)
-
-
-def measure(arguments: argparse.Namespace) -> dict:
-    """All layers at all numbers of threads."""
+def measure(size: str, threads: int, only: list[str] | None, rounds: int) -> list[dict]:
+    """Rows of one size at one number of threads; each layer's contenders are interleaved."""
+    import torch
+    from cases import MEMORY_LIMIT, SIZES, Inputs
+    from contenders import CONTENDERS
     from dgl.utils import set_num_threads
+    from timing import interleave, ratio, start
 
-    sizes = {k: getattr(arguments, k) for k in ("nodes", "edges", "d_in", "d_out", "heads")}
-    result: dict = {**provenance(), **sizes, "rounds": arguments.rounds, "rows": []}
-    for threads in arguments.threads:
-        torch.set_num_threads(threads)
-        set_num_threads(threads)
-        for layer, runs in contenders(**sizes).items():
-            if arguments.only and layer not in arguments.only:
-                continue
-            times = interleave(runs, arguments.rounds)
-            row = {"layer": layer, "threads": threads, "ms": {k: 1e3 * min(t) for k, t in times.items()}}
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+    torch.set_num_threads(threads)
+    set_num_threads(threads)
+    inputs, rows = Inputs(SIZES[size]), []
+    for layer in layers_of(size, only):
+        runs, failed = start({k: lambda make=make: make(inputs) for k, make in CONTENDERS[layer].items()})
+        times = interleave(runs, rounds)
+        row = {"size": size, "layer": layer, "threads": threads, "rounds": rounds, "failed": failed}
+        row["ms"] = {k: round(1e3 * min(t), 3) for k, t in times.items()}
+        if "graphkit" in times:
             row["ratios"] = {k: ratio(t, times["graphkit"]) for k, t in times.items() if k != "graphkit"}
-            row["rounds_ms"] = {k: [round(1e3 * v, 3) for v in t] for k, t in times.items()}
-            print(layer, threads, {k: round(v, 1) for k, v in row["ms"].items()}, flush=True)
-            result["rows"].append(row)
-            write(result, arguments.out)  # a run that is cut short keeps what it measured
+        row["rounds_ms"] = {k: [round(1e3 * v, 3) for v in t] for k, t in times.items()}
+        print(size, layer, threads, row["ms"], failed or "", file=sys.stderr, flush=True)
+        rows.append(row)
+    return rows
+
+
+def run_size(size: str, threads: int, arguments: argparse.Namespace) -> list[dict]:
+    """Measure a size in a process of its own, so that what one size leaves behind does not slow another."""
+    command = [sys.executable, __file__, "--worker", "--sizes", size, "--threads", str(threads)]
+    command += ["--rounds", str(arguments.rounds), *(["--only", *arguments.only] if arguments.only else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: the process of size {size} ended with {done.returncode}")
+    return json.loads(done.stdout)
+
+
+def merge(path: Path, rows: list[dict]) -> dict:
+    """Put rows into the file in place of older ones and return all."""
+    from timing import provenance
+
+    result = json.loads(path.read_text()) if path.exists() else {}
+    about = provenance()
+    for row in rows:
+        row["commit"] = about["commit"]
+    fresh = {_key(row) for row in rows}
+    kept = [row for row in result.get("rows", []) if _key(row) not in fresh]
+    result = {**about, "command": "python benchmarks/speed/layers.py", "rows": sorted(kept + rows, key=_key)}
+    path.write_text(json.dumps(result) + "\n")
     return result
 
 
-def write(result: dict, out: Path) -> None:
-    """Write the JSON and the table."""
-    out.with_suffix(".json").write_text(json.dumps(result) + "\n")
-    out.with_suffix(".md").write_text(table(result))
+def _key(row: dict) -> tuple:
+    from cases import SIZES
+    from contenders import CONTENDERS
 
-
-def table(result: dict) -> str:
-    """The result as Markdown."""
-    lines = [
-        "# Layer speed",
-        "",
-        f"Forward + backward, N={result['nodes']:,}, E={result['edges']:,}, D={result['d_in']} to {result['d_out']}, "
-        f"{result['heads']} heads for attention; least of {result['rounds']} interleaved rounds, float32, "
-        f"{result['processor']}. A ratio is the peer's time over GraphKit's, with its 95 % bootstrap interval; targets "
-        "are judged at one thread. PyG runs with `edge_index`, its sparse-CSR form beside.",
-        "",
-        "| layer | threads | GraphKit ms | DGL ms | DGL / ours | PyG ms | PyG / ours | PyG CSR ms | targets |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in result["rows"]:
-        cells = [row["layer"], str(row["threads"]), f"{row['ms']['graphkit']:.1f}"]
-        for peer in ("dgl", "pyg"):
-            cells.append(f"{row['ms'][peer]:.1f}" if peer in row["ms"] else "")
-            r = row["ratios"].get(peer)
-            cells.append(f"{r['ratio']:.2f} ({r['low']:.2f} to {r['high']:.2f})" if r else "")
-        cells.append(f"{row['ms']['pyg-csr']:.1f}" if "pyg-csr" in row["ms"] else "")
-        cells.append(_verdict(row))
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _verdict(row: dict) -> str:
-    if row["threads"] != 1:
-        return ""
-    said = []
-    for (layer, peer), wanted in TARGETS.items():
-        r = row["ratios"].get(peer)
-        if layer == row["layer"] and r:
-            # "Not slower" allows for the noise of the measurement, the multiples do not.
-            met = r["high"] >= 1 and r["ratio"] >= 0.95 if wanted == 1 else r["ratio"] >= wanted
-            said.append(f"{peer} {wanted:g}x {'met' if met else 'MISSED'}")
-    return ", ".join(said)
+    return list(SIZES).index(row["size"]), list(CONTENDERS).index(row["layer"]), row["threads"]
 
 
 def main() -> None:
     """Measure and write."""
+    from cases import SIZES
+    from report import table
+
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in (
-        ("nodes", 40_000),
-        ("edges", 640_000),
-        ("d-in", 128),
-        ("d-out", 64),
-        ("heads", 8),
-        ("rounds", 9),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--sizes", nargs="+", choices=list(SIZES), default=list(SIZES))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", nargs="+", help="names of layers")
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=HERE / "layers")
+    parser.add_argument("--table", action="store_true", help="write the table from the JSON and measure nothing")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    result = measure(arguments)
-    print(table(result))
+    if arguments.worker:
+        print(json.dumps(measure(arguments.sizes[0], arguments.threads[0], arguments.only, arguments.rounds)))
+        return
+    path = arguments.out.with_suffix(".json")
+    if not arguments.table:
+        for threads in arguments.threads:
+            for size in arguments.sizes:
+                merge(path, run_size(size, threads, arguments))
+    text = table(json.loads(path.read_text()))
+    arguments.out.with_suffix(".md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

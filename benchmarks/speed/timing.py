@@ -13,26 +13,53 @@ from pathlib import Path
 
 import numpy as np
 
+#: A contender whose first step takes longer is left out with that as its reason.
+TIME_LIMIT = 60.0
+
+
+def start(
+    makers: dict[str, Callable[[], Callable[[], object]]],
+) -> tuple[dict[str, Callable[[], object]], dict[str, str]]:
+    """Make each contender and run its first step; return those that run, and why the others do not."""
+    contenders, failed = {}, {}
+    for name, make in makers.items():
+        try:
+            run = make()
+            took = _seconds(run)
+        except (RuntimeError, MemoryError) as error:
+            failed[name] = _reason(error)
+            continue
+        if took > TIME_LIMIT:
+            failed[name] = f"over {TIME_LIMIT:.0f} s"
+        else:
+            contenders[name] = run
+    return contenders, failed
+
 
 def interleave(contenders: dict[str, Callable[[], object]], rounds: int, seed: int = 0) -> dict[str, list[float]]:
-    """Return the seconds of each contender in each round; one that fails is left out with its reason printed."""
-    times: dict[str, list[float]] = {}
-    for name, run in contenders.items():
-        try:
-            for _ in range(2):  # compiles, caches, fills the allocator
-                run()
-            times[name] = []
-        except Exception as error:
-            print(f"  {name} does not run: {type(error).__name__}: {str(error).splitlines()[0]}", file=sys.stderr)
+    """Return the seconds of each contender in each round, after one that compiles, caches and fills the allocator."""
+    for run in contenders.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in contenders}
     order = random.Random(seed)
     for _ in range(rounds):
         names = list(times)
         order.shuffle(names)
         for name in names:
-            start = time.perf_counter()
-            contenders[name]()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(_seconds(contenders[name]))
     return times
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).splitlines()[0] if str(error) else ""
+    short = isinstance(error, MemoryError) or "memory" in text.lower()
+    return "out of memory" if short else f"{type(error).__name__}: {text[:80]}"
 
 
 def ratio(peer: list[float], ours: list[float], draws: int = 2000) -> dict[str, float]:
