@@ -169,6 +169,54 @@ def exp_first(buffer, count):
         buffer[i] = f(0) if x < f(-87) else value
 
 
+@intrinsic
+def _bits(typingctx, x):
+    """The bits of a float32 as a whole number."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.IntType(32))
+
+    return types.int32(types.float32), codegen
+
+
+@intrinsic
+def _of_bits(typingctx, n):
+    """The float32 of these bits."""
+
+    def codegen(context, builder, signature, args):
+        return builder.bitcast(args[0], ir.FloatType())
+
+    return types.float32(types.int32), codegen
+
+
+@kernel
+def log_first(buffer, count):
+    """Replace ``buffer[:count]`` by its logarithm; to 2 units in the last place for float32, of 1e-37 at the least."""
+    if buffer.itemsize == 8:
+        for i in range(count):
+            buffer[i] = np.log(max(buffer[i], 1e-37))
+        return
+    f, n = np.float32, np.int32
+    for i in range(count):
+        bits = _bits(max(f(buffer[i]), f(1e-37)))
+        e = f((bits >> n(23)) - n(126))
+        m = _of_bits((bits & n(0x007FFFFF)) | n(0x3F000000))  # from 0.5 to 1
+        low = m < f(0.70710678)
+        e = e - f(1) if low else e
+        m = m + m - f(1) if low else m - f(1)
+        p = f(7.0376836292e-2)
+        p = p * m - f(1.1514610310e-1)
+        p = p * m + f(1.1676998740e-1)
+        p = p * m - f(1.2420140846e-1)
+        p = p * m + f(1.4249322787e-1)
+        p = p * m - f(1.6668057665e-1)
+        p = p * m + f(2.0000714765e-1)
+        p = p * m - f(2.4999993993e-1)
+        p = p * m + f(3.3333331174e-1)
+        z = m * m
+        buffer[i] = m + (p * m * z - e * f(2.12194440e-4) - f(0.5) * z) + e * f(0.693359375)
+
+
 @kernel
 def axpy(out, i, a, x, j, count):
     """``out[i:i+count] += a * x[j:j+count]`` of flat arrays."""

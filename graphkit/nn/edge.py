@@ -225,11 +225,16 @@ class CFConv(Layer):
     ) -> Tensor:
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
-        filters = edge_feat
-        for linear in self.filter:
-            filters = _ssp(linear(filters))  # [E, hidden]
-        h = self.fc_out(ops.spmm(graph, self.fc(feat), scale(filters, edge_weight)))
+        assert edge_feat is not None
+        h = ops.filter_sum(graph, self.fc(feat), edge_feat, edge_weight, _filter, list(self.filter.parameters()))
+        h = self.fc_out(h)
         return _ssp(h) if self.activate else h
+
+
+def _filter(rows: Tensor, *params: Tensor) -> Tensor:
+    for weight, bias in zip(params[::2], params[1::2], strict=True):
+        rows = _ssp(F.linear(rows, weight, bias))
+    return rows
 
 
 def _ssp(x: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from graphkit import ops
 from graphkit.core.registry import register
-from graphkit.nn.gcn import scale
 from graphkit.nn.layer import Layer
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class GatedGCNConv(Layer):
 
     Examples
     --------
-    >>> import graphkit, dgl
+    >>> import graphkit, dgl, torch
     >>> h, e = GatedGCNConv(4, 2, edge_feats=3)(dgl.graph(([0, 1], [1, 2])), torch.ones(3, 4), torch.ones(2, 3))
     >>> h.shape, e.shape
     (torch.Size([3, 2]), torch.Size([2, 2]))
@@ -69,10 +69,16 @@ class GatedGCNConv(Layer):
     ) -> tuple[Tensor, Tensor]:
         """Return ``[Ndst, out_feats]`` and ``[E, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``."""
         self.check(graph, feat, edge_feat, edge_weight)
-        own, passed, from_src, from_dst = self.fc(feat).chunk(4, -1)
-        state = ops.sddmm(graph, from_src, ops.dst_rows(graph, from_dst), "add")  # [E, out]
-        if self.fc_edge is not None:
-            state = state + self.fc_edge(edge_feat)
-        gate = torch.sigmoid(state)
-        heard = ops.spmm(graph, passed, scale(gate, edge_weight))
-        return ops.dst_rows(graph, own) + heard / (ops.edge_reduce(graph, gate) + self.eps), state
+        # Only sources need B and D, only targets A and E; the op reads B x beside D x.
+        (a, both, e), (a_bias, both_bias, e_bias) = self._split(self.fc.weight), self._split(self.fc.bias)
+        target = ops.dst_rows(graph, feat)
+        heard, total, state = ops.gated_sum(
+            graph, F.linear(feat, both, both_bias), F.linear(target, e, e_bias),
+            edge_feat if self.fc_edge is not None else None, edge_weight,
+            None if self.fc_edge is None else (self.fc_edge.weight, self.fc_edge.bias),
+        )  # fmt: skip
+        return F.linear(target, a, a_bias) + heard / (total + self.eps), state
+
+    def _split(self, rows: Tensor | None) -> Sequence[Tensor | None]:
+        width = self.out_feats
+        return (None, None, None) if rows is None else rows.split([width, 2 * width, width])

@@ -101,8 +101,7 @@ class GENConv(Layer):
         if self.fc_edge is None:
             heard = self._of_nodes(graph, F.relu(z) + self.eps, edge_weight)
         else:
-            message = F.relu(ops.gather_src(graph, z) + self.fc_edge(edge_feat)) + self.eps  # [E, out]
-            heard = self._of_edges(graph, message, edge_weight)
+            heard = self._of_edges(graph, z, edge_feat, edge_weight)
         z = ops.dst_rows(graph, z)
         if self.msg_scale is not None:
             heard = F.normalize(heard, dim=-1) * z.norm(dim=-1, keepdim=True) * self.msg_scale
@@ -116,7 +115,8 @@ class GENConv(Layer):
             return ops.spmm(graph, message, edge_weight, self.aggregator)
         share = self._share(message)
         if share is None:
-            return self._of_edges(graph, ops.gather_src(graph, message), edge_weight)
+            message = ops.gather_src(graph, message)
+            return ops.edge_reduce(graph, scale(ops.edge_softmax(graph, self.beta * message) * message, edge_weight))
         total = ops.spmm(graph, share)
         return ops.spmm(graph, share * message, edge_weight) / torch.where(total > 0, total, 1.0)
 
@@ -128,20 +128,15 @@ class GENConv(Layer):
             return None
         return torch.exp(score - bare.amax(0))
 
-    def _of_edges(self, graph: dgl.DGLGraph, message: Tensor, edge_weight: Tensor | None) -> Tensor:
-        """Aggregate one message per edge, ``[E, D]``."""
+    def _of_edges(self, graph: dgl.DGLGraph, z: Tensor, edge_feat: Tensor, edge_weight: Tensor | None) -> Tensor:
+        """Aggregate one message per edge."""
+        if self.aggregator == "max":
+            message = F.relu(ops.gather_src(graph, z) + self.fc_edge(edge_feat)) + self.eps
+            return ops.edge_reduce(graph, scale(message, edge_weight), "max")
+        linear = self.fc_edge.weight, self.fc_edge.bias
         if self.aggregator == "power":
-            return self._root(ops.edge_reduce(graph, scale(message**self.p, edge_weight), "mean"))
-        if self.aggregator == "softmax":
-            share = self._share(message)
-            if share is None:
-                return ops.edge_reduce(
-                    graph, scale(ops.edge_softmax(graph, self.beta * message) * message, edge_weight)
-                )
-            total = ops.edge_reduce(graph, share)
-            heard = ops.edge_reduce(graph, scale(share * message, edge_weight))
-            return heard / torch.where(total > 0, total, 1.0)
-        return ops.edge_reduce(graph, scale(message, edge_weight), self.aggregator)
+            return self._root(ops.relu_reduce(graph, z, edge_feat, edge_weight, "mean", linear, self.eps, power=self.p))
+        return ops.relu_reduce(graph, z, edge_feat, edge_weight, self.aggregator, linear, self.eps, beta=self.beta)
 
     def _root(self, mean: Tensor) -> Tensor:
         some = mean > 0  # nothing heard: 0, and no infinite slope there

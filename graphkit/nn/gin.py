@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from graphkit import ops
 from graphkit.core.registry import register
-from graphkit.nn.gcn import scale
 from graphkit.nn.layer import Layer
 from graphkit.nn.mlp import MLP
 
@@ -161,5 +160,6 @@ class GINEConv(_Isomorphism):
         self.check(graph, feat, edge_feat, edge_weight)
         if self.fc_edge is None:
             return self._update(graph, feat, ops.spmm(graph, F.relu(feat), edge_weight))
-        message = F.relu(ops.gather_src(graph, feat) + self.fc_edge(edge_feat))  # [E, D]
-        return self._update(graph, feat, ops.edge_reduce(graph, scale(message, edge_weight)))
+        linear = self.fc_edge.weight, self.fc_edge.bias
+        assert edge_feat is not None
+        return self._update(graph, feat, ops.relu_reduce(graph, feat, edge_feat, edge_weight, linear=linear))

@@ -5,6 +5,7 @@ on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other
 """
 
 from graphkit.ops.dropout import dropout
+from graphkit.ops.fused import filter_sum, gated_sum, relu_reduce
 from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
 from graphkit.ops.message import edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
 from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
@@ -22,13 +23,16 @@ __all__ = [
     "edge_reduce",
     "edge_softmax",
     "edge_sparsemax",
+    "filter_sum",
     "from_dense",
+    "gated_sum",
     "gather_dst",
     "gather_src",
     "multi_reduce",
     "offsets",
     "pad_self_loops",
     "pair_index",
+    "relu_reduce",
     "sddmm",
     "segment_ids",
     "segment_reduce",

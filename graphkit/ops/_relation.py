@@ -78,6 +78,10 @@ class Relation:
 
         return self._structure.cached(name, make)
 
+    def in_order(self) -> bool:
+        """Whether edge ids already run in the order of receivers."""
+        return not self._backwards and self._structure.is_sorted_by_dst
+
     def ends(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Senders and receivers in the order of edge ids, int64 ``[E]`` each, on ``device``."""
 
