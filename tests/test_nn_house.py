@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+import graphkit.nn
 from graphkit import GraphKitError
 from graphkit.core.registry import entries
 from graphkit.testing import hyper_sample, sample
@@ -29,6 +30,22 @@ def section(doc, name):
     """Return the lines of a numpydoc section; none if there is no such section."""
     found = re.search(rf"^{name}\n-+\n(.*?)(?=\n\n\w[\w ]*\n-{{3,}}|\Z)", doc, re.M | re.S)
     return found[1] if found else ""
+
+
+def test_what_pyg_and_dgl_users_reach_for_is_there():
+    """By the class names that they know, where there is one."""
+    convolutions = """GCNConv SAGEConv GINConv GINEConv GATConv GATv2Conv SGConv APPNPConv ChebConv ARMAConv TAGConv
+        GCN2Conv GatedGCNConv PNAConv GENConv EdgeConv NNConv CFConv TransformerConv FAConv H2GCNConv LINKXConv
+        MixHopConv DirConv MagNetConv SIRConv SheafConv CoGNNConv RelGraphConv RelGATConv HGTConv CompGCNConv"""
+    hypergraphs = """HGNNConv HNHNConv HCHAConv UniGCNConv UniGINConv UniSAGEConv UniGATConv AllDeepSetsConv
+        AllSetTransformerConv"""
+    whole = "GraphAttention PerformerAttention VirtualNode BatchNorm LayerNorm GraphNorm PairNorm"
+    pools = """SumPool MeanPool MaxPool AttentionPool Set2Set SortPool TopKPool SAGPool ASAPool DiffPool MinCutPool
+        SparsemaxPool HopfieldPool"""
+    known = {kind: {entry.obj.__name__ for entry in found.values()} for kind, found in KINDS.items()}
+    assert set(f"{convolutions} {hypergraphs} {whole}".split()) - known["layer"] == set()
+    assert set(pools.split()) - known["pool"] == set()
+    assert all(hasattr(graphkit.nn, name) for names in known.values() for name in names)
 
 
 @pytest.mark.parametrize("entry", EVERY)

@@ -35,6 +35,11 @@ def test_layer_norm(case):
     close(gnn.LayerNorm(5).double()(graph, feat), pyg.LayerNorm(5).double()(feat, owner))
 
 
+def test_layer_norm_of_rows(case):
+    graph, feat, owner = case
+    close(gnn.LayerNorm(5, over="node").double()(graph, feat), pyg.LayerNorm(5, mode="node").double()(feat, owner))
+
+
 @pytest.mark.parametrize("individually", [False, True])
 def test_pair_norm(case, individually):
     graph, feat, owner = case

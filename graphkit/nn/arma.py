@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     example={"num_stacks": 2, "num_layers": 2},
 )
 class ARMAConv(Layer):
-    """Mean of stacks ``Y_t = act(S Y_{t-1} W_t + X V_t + b_t)``, ``Y_0 = X``, ``S = D^-1/2 A D^-1/2``.
+    """Mean of ARMA stacks: ``Y_t = act(S Y_{t-1} W_t + X V_t + b_t)``, ``Y_0 = X``, ``S = D^-1/2 A D^-1/2``.
 
     Parameters
     ----------
