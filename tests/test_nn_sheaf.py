@@ -165,6 +165,14 @@ def test_general_maps_that_are_diagonal_are_the_diagonal_ones():
     close(full(x), gnn.SheafLaplacian(graph, *ends)(x))
 
 
+def test_orthogonal_maps_need_no_root_of_a_matrix():
+    graph, d = undirected(), 3
+    ends, weight = maps("orthogonal", graph.num_edges(), d), torch.rand(graph.num_edges(), dtype=torch.float64)
+    x = torch.randn(9, d, 2, dtype=torch.float64)
+    known = gnn.SheafLaplacian(graph, *ends, weight, orthogonal=True)
+    close(known(x), gnn.SheafLaplacian(graph, *ends, weight)(x))
+
+
 def test_a_sheaf_of_opposite_signs_separates_the_sides_of_a_bipartite_graph():
     """Plain diffusion cannot: it only smooths."""
     draw = generator(0, "bipartite")

@@ -40,6 +40,8 @@ class SheafLaplacian:
     normalised : bool, default True
     augmented : bool, default True
         Keeps the norm finite where maps vanish, as the authors' code does.
+    orthogonal : bool, default False
+        The maps are orthogonal; so ``D_v`` is a multiple of ``I``, and no matrix needs a root.
 
     Raises
     ------
@@ -60,7 +62,7 @@ class SheafLaplacian:
 
     def __init__(
         self, graph: dgl.DGLGraph, at_dst: Tensor, at_src: Tensor, edge_weight: Tensor | None = None,
-        normalised: bool = True, augmented: bool = True,
+        normalised: bool = True, augmented: bool = True, orthogonal: bool = False,
     ) -> None:  # fmt: skip
         check_rows("at_dst", at_dst, graph.num_edges(), "edges")
         square = at_dst.dim() == 3 and at_dst.shape[1] == at_dst.shape[2]
@@ -69,36 +71,40 @@ class SheafLaplacian:
                 f"expected at_dst and at_src of one shape, [E, d] or [E, d, d], got {list(at_dst.shape)} and "
                 f"{list(at_src.shape)}"
             )
-        self.graph, self.full = graph, square
-        back = at_dst.mT if square else None
-        own = at_dst.square() if back is None else back @ at_dst  # F_v^T F_v
-        self.there = scale(at_dst * at_src if back is None else back @ at_src, edge_weight)  # F_v^T F_u
+        self.graph = graph
+        self.there = scale(at_dst.mT @ at_src if square else at_dst * at_src, edge_weight)  # F_v^T F_u
+        if orthogonal:
+            own = at_dst.new_ones(len(at_dst), 1, 1)
+        else:
+            own = at_dst.mT @ at_dst if square else at_dst.square().unsqueeze(-1)  # F_v^T F_v: [E, d, d], [E, d, 1]
         total = ops.edge_reduce(graph, own)
         self.here = total if edge_weight is None else ops.edge_reduce(graph, scale(own, edge_weight))
-        self.root = self._root(total, augmented) if normalised else None
-
-    def _root(self, total: Tensor, augmented: bool) -> Tensor:
-        if self.full:
-            return inverse_root(total + torch.eye(total.shape[-1]).to(total) if augmented else total)
-        total = total + 1 if augmented else total
-        # The inner where keeps the gradient of the other rows finite.
-        return torch.where(total > 0, torch.where(total > 0, total, 1.0).rsqrt(), 0.0)
+        self.root = _root(total, augmented) if normalised else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return ``[N, d, D]`` for ``x [N, d, D]``."""
-        x = x if self.root is None else self._at(self.root, x)
-        out = self._at(self.here, x) - self._heard(x)
-        return out if self.root is None else self._at(self.root, out)
-
-    def _at(self, maps: Tensor, x: Tensor) -> Tensor:
-        """Apply to each node's row the node's own map."""
-        return maps @ x if self.full else maps.unsqueeze(-1) * x
+        x = x if self.root is None else _at(self.root, x)
+        out = _at(self.here, x) - self._heard(x)
+        return out if self.root is None else _at(self.root, out)
 
     def _heard(self, x: Tensor) -> Tensor:
-        if not self.full:
+        if self.there.dim() == 2:
             return ops.spmm(self.graph, x, self.there)
         # One weighted sum for each row of the maps: no [E, d, D] is ever held.
         return torch.stack([ops.spmm(self.graph, x, row).sum(1) for row in self.there.unbind(1)], 1)
+
+
+def _at(maps: Tensor, x: Tensor) -> Tensor:
+    """Apply to each node's row its own map: a matrix, or with one column a diagonal, or one number."""
+    return maps @ x if maps.shape[-1] > 1 else maps * x
+
+
+def _root(total: Tensor, augmented: bool) -> Tensor:
+    if total.shape[-1] > 1:
+        return inverse_root(total + torch.eye(total.shape[-1]).to(total) if augmented else total)
+    total = total + 1 if augmented else total
+    # The inner where keeps the gradient of the other rows finite.
+    return torch.where(total > 0, torch.where(total > 0, total, 1.0).rsqrt(), 0.0)
 
 
 class RestrictionMaps(nn.Module):
@@ -267,7 +273,7 @@ class SheafConv(Layer):
         self.refuse_blocks(graph, NORMED_BY_ALL)
         self.check(graph, feat, edge_weight=edge_weight)
         at_dst, at_src = self.maps(graph, feat)
-        laplacian = SheafLaplacian(graph, at_dst, at_src, edge_weight)
+        laplacian = SheafLaplacian(graph, at_dst, at_src, edge_weight, orthogonal=self.maps.maps == "orthogonal")
         x = feat.unflatten(-1, (self.stalk, -1))  # [N, d, D / d]
         step = self.activation(laplacian(self.left @ x @ self.right))
         return ((1 + torch.tanh(self.eps)).unsqueeze(-1) * x - step).flatten(-2)
