@@ -37,6 +37,7 @@ bench: $(VENV)/.test
 	$(BIN)/graphkit bench report
 	$(BIN)/python benchmarks/ops/kernels.py
 	$(BIN)/python benchmarks/speed/layers.py
+	$(BIN)/python benchmarks/loading/loading.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -42,8 +42,9 @@ def from_arrays(src: Any, dst: Any, num_nodes: int) -> dgl.DGLGraph:
     if ends[0].dim() != 1 or ends[0].shape != ends[1].shape:
         raise GraphKitError(f"expected src and dst of one length, got shapes {[list(x.shape) for x in ends]}")
     for name, x in zip(("src", "dst"), ends, strict=True):
-        if len(x) and (int(x.min()) < 0 or int(x.max()) >= num_nodes):
-            bad = int(x.min()) if int(x.min()) < 0 else int(x.max())
+        low, high = (int(end) for end in torch.aminmax(x)) if len(x) else (0, -1)
+        if low < 0 or high >= num_nodes:
+            bad = low if low < 0 else high
             raise GraphKitError(f"{name} holds the node id {bad}, but the graph has nodes 0 to {num_nodes - 1}")
     return dgl.graph((ends[0], ends[1]), num_nodes=num_nodes)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,14 +32,23 @@ def offsets_of(counts: Tensor) -> Tensor:
     return out
 
 
+def spread(values: Tensor, counts: Tensor) -> Tensor:
+    """Repeat ``values[i]`` ``counts[i]`` times, int64; numpy does it in a third of torch's time.
+
+    >>> spread(torch.tensor([5, 7]), torch.tensor([2, 1])).tolist()
+    [5, 5, 7]
+    """
+    return torch.from_numpy(np.repeat(values.numpy(), counts.numpy()))
+
+
 def ranges(starts: Tensor, counts: Tensor) -> Tensor:
     """Concatenate the ranges ``starts[i] .. starts[i] + counts[i]`` without a loop, int64.
 
     >>> ranges(torch.tensor([5, 0]), torch.tensor([2, 3])).tolist()
     [5, 6, 0, 1, 2]
     """
-    shift = starts - offsets_of(counts)[:-1]
-    return torch.arange(int(counts.sum())) + torch.repeat_interleave(shift, counts)
+    made = spread(starts - offsets_of(counts)[:-1], counts)
+    return made.add_(torch.arange(len(made)))
 
 
 @dataclass
@@ -91,6 +102,14 @@ class Collated:
                 e = int(wrong[0])
                 g = int(torch.searchsorted(self.edge_offsets, e, right=True)) - 1
                 raise DataError(f"edge {e} has {name} {int(ids[e])}, but its graph {g} has {int(sizes[e])} nodes")
+
+    @classmethod
+    def trusted(cls, *arrays: Any) -> Collated:
+        """Make a set of what was checked before, such as a copy in the cache, in the order of the parameters."""
+        made = object.__new__(cls)
+        for one, value in zip(dataclasses.fields(cls), arrays, strict=True):
+            setattr(made, one.name, value)
+        return made
 
     @classmethod
     def from_edges(
@@ -245,19 +264,19 @@ class Collated:
         check_ids(ids, len(self), "ids", "graphs")
         node_counts, edge_counts = self.node_counts[ids], self.edge_counts[ids]
         nodes, edges = ranges(self.node_offsets[ids], node_counts), ranges(self.edge_offsets[ids], edge_counts)
-        shift = torch.repeat_interleave(offsets_of(node_counts)[:-1], edge_counts)
-        graph = _dgl.from_arrays(self.src[edges] + shift, self.dst[edges] + shift, len(nodes))
+        shift = spread(offsets_of(node_counts)[:-1], edge_counts)
+        src, dst = (ends.index_select(0, edges).add_(shift) for ends in (self.src, self.dst))
+        graph = _dgl.from_arrays(src, dst, len(nodes))
         graph.set_batch_num_nodes(node_counts)
         graph.set_batch_num_edges(edge_counts)
-        edge_fields = {name: value[edges] for name, value in self.edge_fields.items()}
+        edge_fields = {name: value.index_select(0, edges) for name, value in self.edge_fields.items()}
         if "reverse_id" in edge_fields:
-            first = torch.repeat_interleave(offsets_of(edge_counts)[:-1], edge_counts)
-            edge_fields["reverse_id"] = edge_fields["reverse_id"] + first
+            edge_fields["reverse_id"].add_(spread(offsets_of(edge_counts)[:-1], edge_counts))
         return (
             graph,
-            {name: value[nodes] for name, value in self.node_fields.items()},
+            {name: value.index_select(0, nodes) for name, value in self.node_fields.items()},
             edge_fields,
-            {name: value[ids] for name, value in self.graph_fields.items()},
+            {name: value.index_select(0, ids) for name, value in self.graph_fields.items()},
         )
 
     def subset(self, ids: Any) -> Collated:

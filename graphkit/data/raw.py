@@ -125,7 +125,7 @@ def one_hot(codes: Tensor, width: int) -> Tensor:
     return torch.nn.functional.one_hot(codes, width).float()
 
 
-def stand_in_features(collated: Collated, features: str, widest: int = 512) -> None:
+def stand_in_features(collated: Collated, features: str, widest: int = 512, most: int = 1 << 28) -> None:
     """Give nodes that have no features one-hot degrees, a constant, or none.
 
     Parameters
@@ -136,6 +136,8 @@ def stand_in_features(collated: Collated, features: str, widest: int = 512) -> N
         ``degree``, ``constant`` or ``none``.
     widest : int
         Above this degree a one-hot code would be too wide; the logarithm of 1 + degree takes its place.
+    most : int
+        So does it where the code would have more entries than this (1 GiB).
 
     Raises
     ------
@@ -158,5 +160,7 @@ def stand_in_features(collated: Collated, features: str, widest: int = 512) -> N
         degree = torch.bincount(collated.dst + shift, minlength=collated.num_nodes)
         width = int(degree.max()) + 1 if len(degree) else 1
         collated.node_fields["feat"] = (
-            one_hot(degree, width) if width <= widest else torch.log1p(degree.float()).unsqueeze(1)
+            one_hot(degree, width)
+            if width <= widest and width * len(degree) <= most
+            else torch.log1p(degree.float()).unsqueeze(1)
         )

@@ -8,18 +8,15 @@ holds unpacked files only, each put in place by one rename after its checksum wa
 from __future__ import annotations
 
 import hashlib
-import io
 import os
-import tarfile
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from graphkit.core.errors import ChecksumError, DataError, GraphKitError
 from graphkit.data.cards import Card, FileEntry, Source
+from graphkit.data.packed import gunzip, unpack
 from graphkit.data.unpickle import check_member
 
 ATTEMPTS = 3
@@ -66,8 +63,9 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomic(path: Path, data: bytes) -> Path:
-    """Write ``data`` to a temporary file beside ``path`` and rename it into place.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file beside ``path`` to write to, which takes its place at once when all went well.
 
     Raises
     ------
@@ -76,14 +74,26 @@ def write_atomic(path: Path, data: bytes) -> Path:
     """
     with _writing(path.parent):
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
         try:
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(data)
+            yield Path(name)
             os.chmod(name, 0o644)  # mkstemp's file is its owner's alone, but a cache may be shared
             os.replace(name, path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+
+
+def write_atomic(path: Path, data: bytes) -> Path:
+    """Write ``data`` to a temporary file beside ``path`` and rename it into place.
+
+    Raises
+    ------
+    DataError
+        If the folder cannot be written.
+    """
+    with replacing(path) as beside:
+        beside.write_bytes(data)
     return path
 
 
@@ -100,70 +110,6 @@ def locked(card: Card) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def gunzip(data: bytes, label: str) -> bytes:
-    """Unpack gzip (of several members too).
-
-    Raises
-    ------
-    DataError
-        If the stream ends early or is not gzip.
-
-    >>> import gzip
-    >>> gunzip(gzip.compress(b"abc"), "a.gz")
-    b'abc'
-    """
-    out, rest = [], data
-    try:
-        while rest:
-            unpacker = zlib.decompressobj(wbits=31)
-            out.append(unpacker.decompress(rest))
-            if not unpacker.eof:
-                raise DataError(f"{label} ends early: it is truncated gzip")
-            rest = unpacker.unused_data
-            if rest and not rest.strip(b"\0"):
-                break
-    except zlib.error as error:
-        raise DataError(f"{label} is not sound gzip ({error})") from error
-    return b"".join(out)
-
-
-def unpack(data: bytes, entry: FileEntry, source: Source, label: str) -> bytes | None:
-    """Return the entry's content from the bytes a source holds; None if an archive lacks an optional member.
-
-    Raises
-    ------
-    DataError
-        If the archive is truncated, or lacks the member.
-    UnsafeFileError
-        If the member's path leaves the archive.
-    """
-    stored = source.mirror or source.url
-    if source.member:
-        return _member(data, entry, source, label)
-    if stored.endswith(".gz") and not entry.name.endswith(".gz"):
-        return gunzip(data, label)
-    return data
-
-
-def _member(data: bytes, entry: FileEntry, source: Source, label: str) -> bytes | None:
-    wanted = check_member(source.member, label)
-    try:
-        if source.url.endswith(".zip"):
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                found = {name.replace("//", "/"): name for name in archive.namelist()}
-                content = archive.read(found[wanted]) if wanted in found else None
-        else:
-            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                found = {member.name.removeprefix("./"): member for member in archive.getmembers() if member.isfile()}
-                stream = archive.extractfile(found[wanted]) if wanted in found else None
-                content = None if stream is None else stream.read()
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError) as error:
-        raise DataError(f"{label} is truncated or not an archive ({error})") from error
-    if content is None and not entry.optional:
-        raise DataError(f"{label} holds no {wanted}")
-    return content
 
 
 def check(data: bytes, wanted: str, label: str, aside: str) -> None:
@@ -349,6 +295,27 @@ class CardFiles(Files):
                         content = self._from_urls(entry)
             self._contents[entry.name] = content
         return self._contents[entry.name]
+
+    def stamp(self, entry: FileEntry) -> str:
+        """Return what tells whether a file that the card does not vouch for has changed; empty if it is not at hand.
+
+        Its recorded SHA-256 or its size and time of change, where the cache or the mirror folder has it.
+        """
+        if self.verify:
+            return ""
+        if self._known_absent(entry):
+            return "absent"
+        path = self.cached / entry.name
+        recorded = path.with_name(f"{path.name}.sha256")
+        if path.is_file() and recorded.is_file():
+            return recorded.read_text().strip()
+        beside = None if not mirror() or _is_url(mirror()) else Path(mirror()).expanduser() / self.place
+        places = [] if beside is None else [beside / source.mirror for source in entry.sources if source.mirror]
+        for place in (path, *places):
+            if place.is_file():
+                found = place.stat()
+                return f"{found.st_size} bytes at {found.st_mtime_ns}"
+        return ""
 
     def _known_absent(self, entry: FileEntry) -> bool:
         """Say whether an optional file is known to be no part of the dataset, so that nobody asks the network again."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import graphkit as gk
 from graphkit.core.errors import DataError, GraphKitError
 from graphkit.data.collated import Collated
-from graphkit.data.processed import pack, unpack
+from graphkit.data.processed import put, take
 from graphkit.data.raw import Raw
 from graphkit.graphs import graph
 
@@ -159,19 +159,25 @@ def test_a_dataset_survives_pickle():
     assert data.graph.num_edges() == 132 and data.splits["val"].neg.src.shape == (4,)
 
 
-def test_what_is_kept_in_the_cache_comes_back_and_damage_is_noticed():
+def test_what_is_kept_in_the_cache_comes_back_and_damage_is_noticed(tmp_path):
     collated = gk.Dataset.from_graphs(random_graphs(1), labels=[0, 1] * 3).collated
     fold = {"train": torch.tensor([0, 1]), "test": torch.tensor([2])}
     raw = Raw(collated, {"folds": [fold, fold], "public": fold}, {"class": ["a", "é"]}, {"n": 1}, undirected=False)
-    back = unpack(pack(raw), "x")
+    place, vouched = tmp_path / "x.safetensors", {"checksums": {"a.txt": "0"}, "unverified": {}}
+    put(place, raw, vouched)
+    back, said = take(place)
+    assert said == vouched
     assert (back.names, back.report, back.undirected) == (raw.names, raw.report, False)
     assert [sorted(f) for f in back.splits["folds"]] == [["test", "train"]] * 2
     assert torch.equal(back.splits["public"]["train"], fold["train"])
     for name in ("src", "dst", "node_offsets", "edge_offsets"):
         assert torch.equal(getattr(back.collated, name), getattr(collated, name))
     assert torch.equal(back.collated.graph_fields["label"], collated.graph_fields["label"])
-    with pytest.raises(DataError):
-        unpack(pack(raw)[:-50], "x")
+    whole = place.read_bytes()
+    for damaged in (whole[:-50], whole[:-3] + b"xyz", whole.replace(b"undirected", b"undirectEd"), b""):
+        place.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"x\.safetensors is (damaged|not a processed dataset)"):
+            take(place)
 
 
 def test_ba_shapes_is_as_published():
