@@ -133,6 +133,7 @@ def test_allset_tells_a_triangle_of_pairs_from_a_triple(case):
     triple = HyperSample(torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0]), case.feat[:3], torch.zeros(1, 0))
     ends = torch.tensor([0, 1, 1, 2, 2, 0])
     pairs = HyperSample(ends, torch.tensor([0, 0, 1, 1, 2, 2]), case.feat[:3], torch.zeros(3, 0))
+    torch.manual_seed(0)  # of another draw every ReLU may be off
     layer = gnn.AllDeepSetsConv(4, 3).double()
     assert not torch.allclose(layer(triple.graph, triple.feat), layer(pairs.graph, pairs.feat))
 

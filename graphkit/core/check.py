@@ -64,6 +64,22 @@ def check_rows(name: str, value: Tensor, rows: int, what: str = "rows") -> None:
         raise GraphKitError(f"{name} has shape {list(value.shape)}; expected one entry for each of the {rows} {what}")
 
 
+def check_weight(name: str, weight: Tensor, rows: int, what: str = "edges") -> None:
+    """Raise unless ``weight`` holds one floating-point number for each of ``rows`` things.
+
+    >>> import torch
+    >>> check_weight("edge_weight", torch.ones(3), 3)
+    """
+    import torch
+
+    if not isinstance(weight, torch.Tensor):
+        raise GraphKitError(f"{name} is a {type(weight).__name__}; expected a floating-point tensor")
+    if weight.dim() != 1 or len(weight) != rows:
+        raise GraphKitError(f"{name} has shape {list(weight.shape)}; expected one number for each of the {rows} {what}")
+    if not weight.is_floating_point():
+        raise GraphKitError(f"{name} holds {_dtype(weight)}; expected floating-point numbers, such as {name}.float()")
+
+
 def check_ids(name: str, ids: Tensor, size: int, rows: int | None = None) -> None:
     """Raise unless ``ids`` is an integer vector with values in ``[0, size)``.
 

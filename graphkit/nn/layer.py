@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 
-from graphkit.core.check import check_feat, check_ids, check_rows, check_size
+from graphkit.core.check import check_feat, check_ids, check_size, check_weight
 from graphkit.core.errors import GraphKitError
 
 if TYPE_CHECKING:
@@ -55,10 +55,15 @@ class Layer(nn.Module):
         etype: Tensor | None = None,
     ) -> None:
         """Raise a :class:`GraphKitError` of one sentence unless the input has the shapes that the layer expects."""
+        if len(graph.etypes) != 1:
+            raise GraphKitError(
+                f"{type(self).__name__} expects a graph with one edge type, got {len(graph.etypes)}; take one "
+                "relation, graph['name'], or graphkit.graphs.to_typed(graph)"
+            )
         check_feat("feat", feat, graph.num_src_nodes(), self.in_feats)
         edges = graph.num_edges()
         if edge_weight is not None:
-            check_rows("edge_weight", edge_weight, edges, "edges")
+            check_weight("edge_weight", edge_weight, edges)
         if self.edge_feats:
             if edge_feat is None:
                 raise GraphKitError(f"{type(self).__name__} expects edge_feat of width {self.edge_feats}, got None")

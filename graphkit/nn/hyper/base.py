@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor, nn
 
 from graphkit import _dgl, ops
-from graphkit.core.check import check_feat, check_rows, check_size
+from graphkit.core.check import check_feat, check_size, check_weight
 from graphkit.core.errors import GraphKitError
 
 if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class HyperLayer(nn.Module):
                 )
             check_feat("edge_feat", edge_feat, into.num_dst_nodes(), self.edge_feats)
         if edge_weight is not None:
-            check_rows("edge_weight", edge_weight, into.num_edges(), "memberships")
+            check_weight("edge_weight", edge_weight, into.num_edges(), "memberships")
         if hyperedge_weight is not None:
-            check_rows("hyperedge_weight", hyperedge_weight, into.num_dst_nodes(), "hyperedges")
+            check_weight("hyperedge_weight", hyperedge_weight, into.num_dst_nodes(), "hyperedges")
         return Sides(into, found["has"])
 
     def extra_repr(self) -> str:

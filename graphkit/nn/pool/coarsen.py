@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphkit import _dgl, ops
 from graphkit.core.batch import Encoded
-from graphkit.core.check import check_feat, check_rows, check_size
+from graphkit.core.check import check_feat, check_size, check_weight
 from graphkit.core.errors import GraphKitError
 from graphkit.nn.pool.sort import falling
 
@@ -57,7 +57,7 @@ class GraphPool(nn.Module):
             raise GraphKitError(f"{type(self).__name__} does not run on blocks: it reads all nodes of a graph")
         check_feat("feat", feat, graph.num_nodes(), self.in_feats)
         if edge_weight is not None:
-            check_rows("edge_weight", edge_weight, graph.num_edges(), "edges")
+            check_weight("edge_weight", edge_weight, graph.num_edges())
 
 
 def check_ratio(ratio: float) -> None:
