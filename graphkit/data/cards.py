@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.errors import DataError, GraphKitError, unknown
+from graphkit.core.errors import DataError, GraphKitError, UnknownNameError, unknown
 
 TASKS = ("node", "link", "graph", "triple", "temporal-link", "hyperedge", "forecast")
 #: Split of each task where neither the user nor the card names one.
@@ -105,6 +105,8 @@ class Card:
     verified : bool
         Whether every file has a checksum and the counts were checked against real files.
     files : tuple of FileEntry
+    aliases : tuple of str
+        Other names of the same data in publications; one that several cards claim is ambiguous.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Card:
     traps: tuple[str, ...] = ()
     verified: bool = True
     files: tuple[FileEntry, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     def split_for(self, task: str) -> str:
         """Return the split that a task uses when the user names none."""
@@ -169,24 +172,50 @@ def names(task: str | None = None) -> list[str]:
     return [name for name in _stems() if task in card(name).tasks]
 
 
+def _flat(name: str) -> str:
+    return name.strip().lower().replace("_", "-")
+
+
 def canonical(name: str) -> str:
     """Return the catalog's spelling of ``name``: case and the choice of ``-`` or ``_`` do not matter.
+
+    The plain name is the most used form (``cora``: Planetoid's); every other form carries its source as a suffix.
 
     Raises
     ------
     UnknownNameError
-        If there is no such dataset; the message suggests the nearest name.
+        If there is no such dataset (the message suggests the nearest name), or several could be meant (the message
+        lists them all): the name is one that several cards claim as an alias, or what several begin with.
 
     >>> canonical("PTC-mr")
     'ptc_mr'
+    >>> canonical("airports")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    graphkit.core.errors.UnknownNameError: the name 'airports' is ambiguous; say which: airports-brazil, ...
     """
-    lowered = str(name).strip().lower()
-    if lowered.startswith("tu/"):
-        return "tu/" + str(name).strip()[3:]
-    flat = {stem.replace("_", "-"): stem for stem in _stems()}
-    if lowered.replace("_", "-") not in flat:
-        raise unknown("dataset", name, _stems())
-    return flat[lowered.replace("_", "-")]
+    given = str(name).strip()
+    if given.lower().startswith("tu/"):
+        return "tu/" + given[3:]
+    flat = {_flat(stem): stem for stem in _stems()}
+    if _flat(given) in flat:
+        return flat[_flat(given)]
+    claimed = set(_aliases().get(_flat(given), ()))
+    meant = sorted(claimed | {stem for key, stem in flat.items() if given and key.startswith(f"{_flat(given)}-")})
+    if len(claimed) == 1 and len(meant) == 1:
+        return meant[0]
+    if len(meant) > 1:
+        raise UnknownNameError(f"the name {name!r} is ambiguous; say which: {', '.join(meant)}")
+    raise unknown("dataset", name, meant or [*_stems(), *_aliases()])
+
+
+@functools.lru_cache(maxsize=1)
+def _aliases() -> dict[str, list[str]]:
+    """Return which cards claim an alias; read only for names that are no card's."""
+    found: dict[str, list[str]] = {}
+    for stem, path in _stems().items():
+        for alias in _read(path).aliases:
+            found.setdefault(_flat(alias), []).append(stem)
+    return found
 
 
 def card(name: str) -> Card:
@@ -248,7 +277,7 @@ def parse(document: Mapping[str, Any]) -> Card:
         entries.append(FileEntry(**{**item, "sources": sources}))
     values.setdefault("verified", True)
     values["arxiv"] = str(values.get("arxiv") or "")
-    for key in ("tasks", "traps"):
+    for key in ("tasks", "traps", "aliases"):
         values[key] = tuple(values.get(key) or ())
     return Card(**values, files=tuple(entries))
 
