@@ -154,21 +154,30 @@ def without_numbers(call):
 class Case:
     """A registered layer or pool, and input that it takes."""
 
-    def __init__(self, entry) -> None:
+    def __init__(
+        self, entry, dtype: torch.dtype = torch.float64, width: int = 4, nodes: int = 8, edges: int = 20
+    ) -> None:
         torch.manual_seed(0)
-        options = entry.options.get("example", {})
-        widths = () if entry.kind == "pool" else (4,) if entry.options.get("keeps_width") else (6,)
-        self.layer = entry.obj(4, *widths, **options).double().eval()
+        options = dict(entry.options.get("example", {}))
+        if "num_nodes" in options:
+            options["num_nodes"] = nodes
+        widths = () if entry.kind == "pool" else (width,) if entry.options.get("keeps_width") else (width + 2,)
+        self.layer = entry.obj(width, *widths, **options).to(dtype).eval()
         names = ("in_feats", "edge_feats", "num_rels", "num_ntypes")
         wanted = {name: getattr(self.layer, name, 0) for name in names}
         if entry.options.get("hypergraph"):
-            case = hyper_sample(in_feats=4, edge_feats=wanted["edge_feats"])
+            sizes = {"hyperedges": 1 + nodes // 2, "members": edges}
+            case = hyper_sample(in_feats=width, edge_feats=wanted["edge_feats"], nodes=nodes, **sizes)
             tensors = {"edge_feat": case.edge_feat if wanted["edge_feats"] else None}
         else:
-            case = sample(**wanted)
+            case = sample(**wanted, nodes=nodes, edges=edges)
             tensors = {} if entry.kind == "pool" else case.tensors
-        self.graph, self.feat = case.graph, case.feat
-        self.tensors = {name: value for name, value in tensors.items() if value is not None}
+        self.graph, self.feat = case.graph, case.feat.to(dtype)
+        self.tensors = {
+            name: value.to(dtype) if value.is_floating_point() else value
+            for name, value in tensors.items()
+            if value is not None
+        }
 
     def answers(self, device: str) -> list[torch.Tensor]:
         """Return the output, the gradient of the features and those of the parameters, on a device."""
@@ -180,11 +189,28 @@ class Case:
         return [out, *(grad for grad in grads if grad is not None)]
 
 
+#: Below and above the sizes at which kernels change, with widths that no vector register divides.
+SIZES = {"small": (4, 8, 20), "wide": (66, 40, 300), "large": (34, 900, 9000)}
+
+
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("entry", LAYERS)
-def test_layers_on_scatters_give_what_they_give_on_kernels(monkeypatch, entry):
-    here = Case(entry).answers("cpu")
+def test_layers_on_scatters_give_what_they_give_on_kernels(monkeypatch, entry, size):
+    here = Case(entry, torch.float64, *SIZES[size]).answers("cpu")
     monkeypatch.setattr(_linear, "compiled", lambda *tensors: False)
-    same(here, Case(entry).answers("cpu"))
+    same(here, Case(entry, torch.float64, *SIZES[size]).answers("cpu"), rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("entry", LAYERS)
+def test_kernels_in_float32_are_as_exact_as_float32_can_be(monkeypatch, entry, size):
+    """In length and not entry by entry: rounding may turn a maximum or a ReLU over, here and there."""
+    here = Case(entry, torch.float32, *SIZES[size]).answers("cpu")
+    monkeypatch.setattr(_linear, "compiled", lambda *tensors: False)
+    there = Case(entry, torch.float32, *SIZES[size]).answers("cpu")
+    most = max(float(other.norm()) for other in there)
+    for one, other in zip(here, there, strict=True):
+        assert (one - other).norm() <= 1e-3 * other.norm() + 1e-6 * most
 
 
 @pytest.mark.parametrize("entry", LAYERS)
