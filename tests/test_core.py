@@ -35,6 +35,26 @@ def test_registering_the_same_class_again_replaces_it(example):
     assert registry.find("transform", "example").title == "reloaded"
 
 
+def test_a_registered_docstring_ends_with_its_paper_once():
+    class Cited:
+        """An example.
+
+        Second paragraph.
+        """
+
+    for _ in range(2):
+        registry.register("cited", title="A Paper", arxiv="1234.56789")(Cited)
+    registry.forget("model", "cited")
+    assert Cited.__doc__ == 'An example.\n\nSecond paragraph.\n\nReferences\n----------\n"A Paper", arXiv:1234.56789.\n'
+
+    class Bare(Cited):
+        pass
+
+    registry.register("bare", title="Another")(Bare)
+    registry.forget("model", "bare")
+    assert Bare.__doc__ is None  # what it inherits stays its parent's
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import pkgutil
@@ -158,7 +159,8 @@ def _cite(obj: Any, title: str, arxiv: str) -> None:
     own = vars(obj).get("__doc__") if isinstance(obj, type) else getattr(obj, "__doc__", None)
     if title and own and "\nReferences\n" not in inspect.cleandoc(own):
         source = f'"{title}"' + (f", arXiv:{arxiv}." if arxiv else ".")
-        obj.__doc__ = f"{inspect.cleandoc(own)}\n\nReferences\n----------\n{source}\n"
+        with contextlib.suppress(AttributeError, TypeError):  # built-in types keep theirs
+            obj.__doc__ = f"{inspect.cleandoc(own)}\n\nReferences\n----------\n{source}\n"
 
 
 def forget(kind: str, name: str) -> None:
