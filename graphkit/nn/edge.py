@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import log
 from typing import TYPE_CHECKING
 
 import torch
@@ -228,17 +227,13 @@ class CFConv(Layer):
         assert edge_feat is not None
         h = ops.filter_sum(graph, self.fc(feat), edge_feat, edge_weight, _filter, list(self.filter.parameters()))
         h = self.fc_out(h)
-        return _ssp(h) if self.activate else h
+        return ops.shifted_softplus(h) if self.activate else h
 
 
 def _filter(rows: Tensor, *params: Tensor) -> Tensor:
     for weight, bias in zip(params[::2], params[1::2], strict=True):
-        rows = _ssp(F.linear(rows, weight, bias))
+        rows = ops.shifted_softplus(F.linear(rows, weight, bias))
     return rows
-
-
-def _ssp(x: Tensor) -> Tensor:
-    return F.softplus(x) - log(2.0)
 
 
 def _need_edges(layer: Layer) -> None:

@@ -7,9 +7,10 @@ on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other
 from graphkit.ops.dropout import dropout
 from graphkit.ops.fused import filter_sum, gated_sum, relu_reduce
 from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
-from graphkit.ops.message import edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
+from graphkit.ops.message import edge_multi_reduce, edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
 from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
 from graphkit.ops.softmax import attention, attention_v2, edge_softmax
+from graphkit.ops.softplus import shifted_softplus
 from graphkit.ops.sparsemax import edge_sparsemax, segment_sparsemax
 from graphkit.ops.typed import typed_matmul
 
@@ -20,6 +21,7 @@ __all__ = [
     "degrees",
     "dropout",
     "dst_rows",
+    "edge_multi_reduce",
     "edge_reduce",
     "edge_softmax",
     "edge_sparsemax",
@@ -38,6 +40,7 @@ __all__ = [
     "segment_reduce",
     "segment_softmax",
     "segment_sparsemax",
+    "shifted_softplus",
     "spmm",
     "to_dense",
     "typed_matmul",

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from graphkit import _dgl
-from graphkit._kernels import sums
-from graphkit._kernels.common import over_rows
+from graphkit._kernels import stats, sums
+from graphkit._kernels.common import by_thread, over_rows
 from graphkit.ops._relation import Groups, Relation
 
 #: Multiply-adds below which a second thread costs more than it brings (benchmarks/ops/kernels.py).
@@ -152,11 +152,21 @@ class Pick(Function):
         ctx.save_for_backward(index)
         if x.shape[0] == 0:
             return x.new_zeros(index.shape)
-        return x.gather(0, index.clamp(min=0)).masked_fill_(index < 0, 0)
+        return x.gather(0, index.clamp(min=0).long()).masked_fill_(index < 0, 0)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         return Place.apply(grad, ctx.saved_tensors[0], ctx.rows), None
+
+
+def place(index: Tensor, x: Tensor, out: Tensor) -> Tensor:
+    """Add ``x[m, f]`` to ``out[index[m, f], f]`` in place, leaving out index -1; on one thread a range of columns."""
+    if not compiled(x, out):
+        return out.scatter_add_(0, index.clamp(min=0).long(), x.masked_fill(index < 0, 0))
+    columns = np.arange(x.shape[1] + 1)
+    given = x.detach().numpy()
+    by_thread(threads_for(8 * x.numel()), columns, lambda a, b, _: stats.place(a, b, index.numpy(), given, out.numpy()))
+    return out
 
 
 class Place(Function):
@@ -168,7 +178,7 @@ class Place(Function):
         out = x.new_zeros(rows, x.shape[1])
         if rows == 0:
             return out
-        return out.scatter_add_(0, index.clamp(min=0), x.masked_fill(index < 0, 0))
+        return place(index, x.contiguous(), out)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

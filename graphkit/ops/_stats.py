@@ -60,10 +60,21 @@ def extreme(over: Relation | Groups, x: Tensor, sign: int) -> tuple[Tensor, Tens
     else:
         indptr, index = over.indptr, over.item
     out = torch.empty(len(indptr) - 1, x.shape[1], dtype=x.dtype)
-    arg = torch.empty(out.shape, dtype=torch.int64)
+    arg = arg_like(x, *out.shape)
     threads = threads_for(len(index) * x.shape[1])
     over_rows(stats.neighbour_extreme, threads, indptr, index, float(sign), array(x), out.numpy(), arg.numpy())
     return out, arg
+
+
+def arg_like(x: Tensor, *shape: int) -> Tensor:
+    """Fresh row numbers of x: as wide as its float32 numbers if there are not too many rows."""
+    return torch.empty(shape, dtype=torch.int32 if x.shape[0] < 2**31 else torch.int64)
+
+
+def root(var: Tensor, groups: Groups) -> Tensor:
+    """Standard deviation of groups, 0 for one without items."""
+    some = (groups.counts(var) > 0).unsqueeze(-1)
+    return torch.where(some, (var + STD_EPS).sqrt(), 0)
 
 
 def inverse_counts(counts: Tensor) -> Tensor:
@@ -120,6 +131,17 @@ class NeighbourMoments(Function):
         return None, x * both[:, :width] + both[:, width:]
 
 
+class GroupMoments:
+    """Mean and population variance of the items of each group, ``[G, F]`` each, composed of differentiable ops."""
+
+    @staticmethod
+    def apply(groups: Groups, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Of x ``[E, F]``."""
+        scale = inverse_counts(groups.counts(x))
+        mean = GroupSum.apply(groups, x) * scale
+        return mean, GroupSum.apply(groups, (x - GroupGather.apply(groups, mean)).square()) * scale
+
+
 class GroupSoftmax(Function):
     """Softmax of ``score [E, H]`` over the items of each group, per column."""
 
@@ -144,5 +166,13 @@ class GroupSoftmax(Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (out,) = ctx.saved_tensors
+        groups = ctx.groups
+        if not torch.is_grad_enabled() and _linear.compiled(out, grad):
+            pull = torch.empty(out.shape, dtype=out.dtype)
+            over_rows(
+                stats.neighbour_softmax_back, threads_for(4 * out.numel()), groups.indptr, groups.item, array(out),
+                array(grad), pull.numpy(),
+            )  # fmt: skip
+            return None, pull
         pulled = out * grad
         return None, pulled - out * GroupGather.apply(ctx.groups, GroupSum.apply(ctx.groups, pulled))

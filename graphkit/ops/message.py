@@ -12,7 +12,8 @@ from graphkit.core.errors import GraphKitError, unknown
 from graphkit.ops._checks import REDUCES, check_reduce, check_rows, together
 from graphkit.ops._linear import EdgeDot, GroupGather, GroupSum, NeighbourSum
 from graphkit.ops._relation import Groups, Relation, relation
-from graphkit.ops._stats import STD_EPS, Extreme, NeighbourMean, NeighbourMoments, inverse_counts
+from graphkit.ops._several import Several
+from graphkit.ops._stats import Extreme, GroupMoments, NeighbourMean, NeighbourMoments, inverse_counts, root
 
 if TYPE_CHECKING:
     import dgl
@@ -89,7 +90,7 @@ def spmm(graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None = None, r
     elif weight is not None:
         out = _reduce_groups(rel.groups(), _messages(rel, x, weight), reduce)
     elif reduce == "std":
-        out = _root(NeighbourMoments.apply(rel, x)[1], rel.groups())
+        out = root(NeighbourMoments.apply(rel, x)[1], rel.groups())
     else:
         out = Extreme.apply(rel, x, 1 if reduce == "max" else -1)
     return out.view(rel.num_to, *feat.shape[1:]).to(feat.dtype)
@@ -101,23 +102,14 @@ def _messages(rel: Relation, x: Tensor, weight: Tensor) -> Tensor:
     return (message.view(rel.num_edges, heads, x.shape[1] // heads) * weight.unsqueeze(-1)).view(message.shape)
 
 
-def _root(var: Tensor, groups: Groups) -> Tensor:
-    some = (groups.counts(var) > 0).unsqueeze(-1)
-    return torch.where(some, (var + STD_EPS).sqrt(), 0)
-
-
 def _reduce_groups(groups: Groups, x: Tensor, reduce: str) -> Tensor:
     """Reduce ``[E, F]`` to ``[G, F]``."""
     if reduce in ("max", "min"):
         return Extreme.apply(groups, x, 1 if reduce == "max" else -1)
+    if reduce == "std":
+        return root(GroupMoments.apply(groups, x)[1], groups)
     total = GroupSum.apply(groups, x)
-    if reduce == "sum":
-        return total
-    scale = inverse_counts(groups.counts(x))
-    mean = total * scale
-    if reduce == "mean":
-        return mean
-    return _root(GroupSum.apply(groups, (x - GroupGather.apply(groups, mean)).square()) * scale, groups)
+    return total if reduce == "sum" else total * inverse_counts(groups.counts(x))
 
 
 def edge_reduce(graph: dgl.DGLGraph, edge_feat: Tensor, reduce: str = "sum") -> Tensor:
@@ -302,24 +294,48 @@ def multi_reduce(graph: dgl.DGLGraph, feat: Tensor, reduces: Sequence[str] = ("m
     """
     rel = relation(graph)
     check_rows("feat", feat, rel.num_from, "source nodes")
+    return _several(rel, feat, reduces)
+
+
+def edge_multi_reduce(
+    graph: dgl.DGLGraph, edge_feat: Tensor, reduces: Sequence[str] = ("mean", "min", "max", "std")
+) -> Tensor:
+    """Stack several reductions of the features of each destination's incoming edges.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+    edge_feat : Tensor
+        float ``[E, D]``.
+    reduces : sequence of str
+        R names, as in :func:`multi_reduce`.
+
+    Returns
+    -------
+    Tensor
+        ``[Ndst, R, D]``.
+
+    Raises
+    ------
+    GraphKitError
+        If edge_feat does not fit the graph, or a reduction is unknown.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> edge_multi_reduce(dgl.graph(([0, 1], [2, 2])), torch.tensor([[1.0], [5.0]]), ["min", "max"])[2].tolist()
+    [[1.0], [5.0]]
+    """
+    rel = relation(graph)
+    check_rows("edge_feat", edge_feat, rel.num_edges, "edges")
+    return _several(rel.groups(), edge_feat, reduces)
+
+
+def _several(over: Relation | Groups, feat: Tensor, reduces: Sequence[str]) -> Tensor:
     for name in reduces:
         if name not in (*REDUCES, "var"):
             raise unknown("reduce", name, (*REDUCES, "var"))
     (x,) = together(flat(feat))
     assert x is not None
-    done: dict[str, Tensor] = {}
-    groups = rel.groups()
-    if {"std", "var"} & set(reduces):
-        done["mean"], done["var"] = NeighbourMoments.apply(rel, x)
-        done["std"] = _root(done["var"], groups)
-    if "sum" in reduces:
-        done["sum"] = NeighbourSum.apply(rel, x, None)
-    if "mean" in reduces and "mean" not in done:
-        total = done["sum"] if "sum" in done else NeighbourSum.apply(rel, x, None)
-        done["mean"] = total * inverse_counts(groups.counts(x))
-    for name, sign in (("max", 1), ("min", -1)):
-        if name in reduces:
-            done[name] = Extreme.apply(rel, x, sign)
-    return (
-        torch.stack([done[name] for name in reduces], 1).view(rel.num_to, len(reduces), *feat.shape[1:]).to(feat.dtype)
-    )
+    out = Several.apply(over, x, tuple(reduces))
+    return out.view(len(out), len(reduces), *feat.shape[1:]).to(feat.dtype)

@@ -19,7 +19,11 @@ VARIANTS = {
     ],
     "h2gcnconv": [{"norm": "right", "bias": False}],
     "gatedgcnconv": [{}],
-    "pnaconv": [{}, {"aggregators": ("sum", "std", "max"), "scalers": ("attenuation",), "delta": 0.7}],
+    "pnaconv": [
+        {},
+        {"towers": 2, "divide_input": True},
+        {"aggregators": ("sum", "std", "max"), "scalers": ("attenuation",), "delta": 0.7},
+    ],
     "genconv": [
         {},
         {"aggregator": "power", "p": 2.0, "learn_p": True, "norm": "layer", "msg_norm": True},
