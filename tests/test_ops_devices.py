@@ -13,6 +13,7 @@ from graphkit.testing import hyper_sample, sample
 
 OFFSETS = torch.tensor([0, 5, 5, 12])
 TYPES = torch.tensor([0, 2, 1, 1, 0, 2, 2, 1, 0, 0, 2, 1])
+RELATIONS = torch.arange(30) % 7 % 3
 #: A call of each public op with the tensors ``x, z [N, 2, 4]``, ``s [N, 2]``, ``e, w [E, 2]``, ``m [3, 4, 5]``.
 CASES = {
     "add_self_loops": [lambda g, t: ops.spmm(ops.add_self_loops(g), t.x)],
@@ -24,12 +25,14 @@ CASES = {
         lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0]),
         lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0], ops.gather_src(g, t.x), t.w[:, 0]),
     ],
+    "compact": [lambda g, t: t.x[ops.compact(g, RELATIONS, 3).node]],
     "degrees": [
         lambda g, t: ops.degrees(g, "in", like=t.x)[:, None] * t.s,
         lambda g, t: ops.degrees(g, "out", t.w[:, 0]),
     ],
     "dropout": [lambda g, t: ops.dropout(t.x, 0.0), lambda g, t: ops.dropout(t.x, 1.0)],
     "dst_rows": [lambda g, t: ops.dst_rows(g, t.x)],
+    "edge_multi_reduce": [lambda g, t: ops.edge_multi_reduce(g, t.e, ("mean", "min", "max", "std", "sum", "var"))],
     "edge_reduce": [lambda g, t, how=how: ops.edge_reduce(g, t.e, how) for how in ("sum", "mean", "max", "min", "std")],
     "edge_softmax": [lambda g, t: ops.edge_softmax(g, t.e)],
     "edge_sparsemax": [lambda g, t: ops.edge_sparsemax(g, t.e)],
@@ -63,12 +66,18 @@ CASES = {
     "segment_reduce": [lambda g, t, how=how: ops.segment_reduce(t.s, OFFSETS, how) for how in ("sum", "mean", "max")],
     "segment_softmax": [lambda g, t: ops.segment_softmax(t.s, OFFSETS)],
     "segment_sparsemax": [lambda g, t: ops.segment_sparsemax(t.s, OFFSETS)],
+    "shifted_softplus": [lambda g, t: ops.shifted_softplus(t.x)],
     "spmm": [
         *(lambda g, t, how=how: ops.spmm(g, t.x, reduce=how) for how in ("sum", "mean", "max", "min", "std")),
         *(lambda g, t, how=how: ops.spmm(g, t.x, t.w, how) for how in ("sum", "mean", "max", "min", "std")),
         lambda g, t: ops.spmm(g, t.x, t.w[:, 0]),
     ],
     "to_dense": [lambda g, t: ops.to_dense(t.x, OFFSETS)[0]],
+    "typed_spmm": [
+        lambda g, t: ops.typed_spmm(g, t.x[:, 0], t.m, RELATIONS.to(t.x.device)),
+        lambda g, t: ops.typed_spmm(g, t.x[:, 0], t.m, RELATIONS.to(t.x.device), t.w[:, 0]),
+        lambda g, t: ops.typed_spmm(g, t.x[:, 0], t.m[..., :4].reshape(3, 2, 2, 4), RELATIONS.to(t.x.device)),
+    ],
     "typed_matmul": [lambda g, t: ops.typed_matmul(t.x[:, 0], t.m, TYPES.to(t.x.device))],
 }
 CALLS = [
