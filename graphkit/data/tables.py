@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from graphkit.core.errors import DataError
+
+#: What looks like a blank line, but is one of spaces, which pandas takes for a row.
+_SPACES = re.compile(rb"(?m)^[ \t\r]+$")
 
 
 def lines(data: bytes) -> list[tuple[int, str]]:
@@ -33,6 +38,14 @@ def _parse(data: bytes, delimiter: str, columns: int | None) -> np.ndarray | Non
         return None
     values = frame.to_numpy()
     return None if columns is not None and values.shape[1] != columns else values
+
+
+def _parsed(data: bytes, delimiter: str, columns: int | None) -> np.ndarray | None:
+    values = _parse(data, delimiter, columns)
+    if values is None:
+        plain = _SPACES.sub(b"", data)
+        values = _parse(plain, delimiter, columns) if plain != data else None
+    return values
 
 
 def _complain(data: bytes, label: str, delimiter: str, columns: int | None, kind: str) -> DataError:
@@ -83,7 +96,7 @@ def numbers(data: bytes, label: str, columns: int | None = None, delimiter: str 
     >>> numbers(b"1.5, 2\n3, 4\n", "a.txt").tolist()
     [[1.5, 2.0], [3.0, 4.0]]
     """
-    values = _parse(data, delimiter, columns)
+    values = _parsed(data, delimiter, columns)
     if values is None or not np.isfinite(values).all():
         raise _complain(data, label, delimiter, columns, "number")
     return values
@@ -95,7 +108,7 @@ def integers(data: bytes, label: str, columns: int | None = None, delimiter: str
     >>> integers(b"3, 1\n", "a.txt").tolist()
     [[3, 1]]
     """
-    values = _parse(data, delimiter, columns)
+    values = _parsed(data, delimiter, columns)
     if values is None or not np.isfinite(values).all() or (values != np.round(values)).any():
         raise _complain(data, label, delimiter, columns, "integer")
     return values.astype(np.int64)
@@ -104,25 +117,91 @@ def integers(data: bytes, label: str, columns: int | None = None, delimiter: str
 def frame(data: bytes, label: str, needed: Sequence[str]):
     r"""Read a CSV with a header as a pandas table of text, blank lines skipped.
 
+    Returns
+    -------
+    pandas.DataFrame
+        Its index holds the line, counted from 1, that each row ends on.
+
     Raises
     ------
     DataError
-        If a needed column is missing or a row is ragged.
+        Naming file and line: a needed column is missing, a row is ragged, a quote is never closed.
 
-    >>> frame(b"smiles,y\r\nCC,\r\n", "a.csv", ["smiles"]).shape
-    (1, 2)
+    Examples
+    --------
+    >>> frame(b"smiles,y\r\n\r\nCC,\r\n", "a.csv", ["smiles"]).index.tolist()
+    [3]
     """
     import pandas
 
-    clean = b"\n".join(line for line in data.replace(b"\r", b"\n").split(b"\n") if line.strip())
+    text = data.decode("utf-8", errors="replace").lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    reader = csv.reader(io.StringIO(text))
+    header: list[str] = []
+    rows, numbers = [], []
     try:
-        table = pandas.read_csv(io.BytesIO(clean), dtype=str, keep_default_na=False)
-    except (ValueError, pandas.errors.ParserError) as error:
-        raise DataError(f"{label} is not a CSV table: {error}".strip()) from error
-    missing = [name for name in needed if name not in table.columns]
+        for row in reader:
+            if not any(map(str.strip, row)) and len(row) <= 1:
+                continue
+            if not header:
+                header = [name.strip() for name in row]
+                _check_header(header, label, reader.line_num, needed)
+            elif len(row) != len(header):
+                raise DataError(
+                    f"{label}, line {reader.line_num}: {len(row)} columns where {len(header)} were expected: "
+                    f"{','.join(row)[:60]!r}"
+                )
+            else:
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        raise DataError(f"{label}, line {reader.line_num}: not a CSV table ({error})") from error
+    if not header:
+        raise DataError(f"{label} is empty; expected a CSV table with the columns {', '.join(map(repr, needed))}")
+    return pandas.DataFrame(rows, columns=header, index=pandas.Index(numbers, name="line"), dtype=object)
+
+
+def column(values, label: str, whole: bool = False) -> np.ndarray:
+    r"""Return a column of :func:`frame` as numbers, float64 ``[rows]``, or int64 if ``whole``.
+
+    Raises
+    ------
+    DataError
+        Naming file and line: a cell is no finite number, or none that is whole.
+
+    Examples
+    --------
+    >>> column(frame(b"a\n1.5\n", "x", ["a"])["a"], "x").tolist()
+    [1.5]
+    """
+    try:
+        made = values.to_numpy().astype(np.float64)
+    except ValueError:
+        made = np.array([number(cell) for cell in values])
+    wrong = np.flatnonzero(~np.isfinite(made) | (whole & (made != np.round(made))))
+    if len(wrong):
+        kind = "whole" if whole else "finite"
+        place = f"{label}, line {values.index[wrong[0]]}"
+        raise DataError(f"{place}: {values.iloc[wrong[0]]!r} in column {values.name!r} is not a {kind} number")
+    return made.astype(np.int64) if whole else made
+
+
+def number(cell: str) -> float:
+    """Return a cell as a number, NaN if it is none.
+
+    >>> number("x")
+    nan
+    """
+    try:
+        return float(cell)
+    except ValueError:
+        return np.nan
+
+
+def _check_header(header: Sequence[str], label: str, line: int, needed: Sequence[str]) -> None:
+    missing = [name for name in needed if name not in header]
     if missing:
-        raise DataError(f"{label} has no column {missing[0]!r}; it has {', '.join(map(repr, table.columns[:12]))}")
-    return table
+        shown = ", ".join(map(repr, header[:12]))
+        raise DataError(f"{label}, line {line}: no column {missing[0]!r}; the header, cut at ',', is {shown}")
 
 
 def headed(data: bytes, label: str, needed: Sequence[str], delimiter: str = "\t") -> tuple[list[str], bytes]:

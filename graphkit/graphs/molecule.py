@@ -175,18 +175,22 @@ class Molecules(Sequence):
         )
 
 
-def _molecules(smiles: Sequence[Any], on_error: str) -> Iterator[tuple[int, Any, str]]:
+def _molecules(
+    smiles: Sequence[Any], on_error: str, places: Sequence[str] | None = None
+) -> Iterator[tuple[int, Any, str]]:
     """Yield (row, molecule or None, text)."""
     for row, text in enumerate(smiles):
         try:
-            yield row, _parse(text, f"row {row}: "), str(text)
+            yield row, _parse(text, f"{places[row] if places else f'row {row}'}: "), str(text)
         except DataError:
             if on_error == "raise":
                 raise
             yield row, None, str(text)
 
 
-def smiles_to_collated(smiles: Sequence[Any], on_error: str = "raise", *, warn: bool = True) -> Molecules:
+def smiles_to_collated(
+    smiles: Sequence[Any], on_error: str = "raise", *, warn: bool = True, places: Sequence[str] | None = None
+) -> Molecules:
     """Turn many SMILES strings into concatenated graphs.
 
     Parameters
@@ -197,6 +201,8 @@ def smiles_to_collated(smiles: Sequence[Any], on_error: str = "raise", *, warn: 
         ``skipped``.
     warn : bool
         Whether skipping also warns.
+    places : sequence of str, optional
+        What to call each row in an error, such as a file and a line; by default its number, counted from 0.
 
     Returns
     -------
@@ -205,7 +211,7 @@ def smiles_to_collated(smiles: Sequence[Any], on_error: str = "raise", *, warn: 
     Raises
     ------
     DataError
-        Naming the row (counted from 0) and the text that does not parse.
+        Naming the row and the text that does not parse.
     MissingExtraError
         If RDKit is not installed.
 
@@ -223,7 +229,7 @@ def smiles_to_collated(smiles: Sequence[Any], on_error: str = "raise", *, warn: 
     ends: list[tuple[int, int]] = []
     charges: list[int] = []
     counts, rows, skipped = [], [], []
-    for row, molecule, text in _molecules(smiles, on_error):
+    for row, molecule, text in _molecules(smiles, on_error, places):
         if molecule is None:
             skipped.append((row, text))
             continue

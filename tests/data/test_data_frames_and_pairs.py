@@ -46,7 +46,7 @@ def test_frames_become_graphs_within_a_cutoff(tmp_path):
         (FRAME.replace("H 0 0 1", "Q 0 0 1"), "train.xyz, line 4: expected a known element and 6 numbers, got 'Q"),
         (FRAME.replace("energy=-10.5", "energy=low"), "train.xyz, line 2: a frame without a number energy="),
         (FRAME.replace("pos:R:3", "place:R:3"), "line 2: Properties=.*; expected species and pos"),
-        (FRAME.replace("1e-1", "nan"), "frame at line 1: a position or force is no finite number"),
+        (FRAME.replace("1e-1", "nan"), "train.xyz, line 5: .* are no three finite numbers"),
         (FRAME.replace('0 9"', "0 9"), "train.xyz, line 2: No closing quotation"),
         ("three\n", "train.xyz, line 1: expected the number of atoms of a frame, got 'three'"),
         ("", "train.xyz holds no frame"),
@@ -90,10 +90,10 @@ def test_a_pair_is_a_disjoint_union_with_sides(tmp_path):
 
 def test_unsound_pairs(tmp_path):
     pytest.importorskip("rdkit")
-    with pytest.raises(DataError, match=r"X_valid.csv, row 0 of column 'label': '2'; expected 0 or 1"):
+    with pytest.raises(DataError, match=r"X_valid.csv, line 2: '2' in column 'label'; expected 0 or 1"):
         from_files("drug-pairs", pairs(tmp_path, "A,B,C,C,2\n"))
-    with pytest.raises(DataError, match=r"the SMILES 'C[(]' does not parse"):
+    with pytest.raises(DataError, match=r"X_valid.csv, line 2: the SMILES 'C[(]' does not parse"):
         from_files("drug-pairs", pairs(tmp_path, "A,B,C(,C,1\n"))
     (tmp_path / "X_train.csv").write_text("smiles_1\nC\n")
-    with pytest.raises(DataError, match=r"X_train.csv has no column 'drugbank_id_1'"):
+    with pytest.raises(DataError, match=r"X_train.csv, line 1: no column 'drugbank_id_1'"):
         from_files("drug-pairs", tmp_path)

@@ -174,7 +174,7 @@ def test_unsound_marks(tmp_path):
         from_files("graphxai", graphxai(tmp_path, [one, one]))
     with pytest.raises(DataError, match="holds 1 marks for 2 molecules"):
         from_files("graphxai", graphxai(tmp_path, [one]))
-    with pytest.raises(DataError, match="row 1 of the labels: '2'; expected 0 or 1"):
+    with pytest.raises(DataError, match=r"x_smiles.csv, line 3: the label '2'; expected 0 or 1"):
         from_files("graphxai", graphxai(tmp_path, csv="mol_id,smiles,label\na,OCC,1\nb,CC,2\n"))
     with pytest.raises(UnsafeFileError, match=r"asks for builtins.print"):
         from_files("graphxai", graphxai(tmp_path, [print, one]))

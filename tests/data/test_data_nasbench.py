@@ -29,10 +29,10 @@ def test_a_cell_is_a_graph_of_its_operations(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"cell": CELL.replace("~2", "~1")}, "a.csv, row 0: .* is no cell of the operations"),
+        ({"cell": CELL.replace("~2", "~1")}, "a.csv, line 2: .* is no cell of the operations"),
         ({"cell": CELL.replace("skip_connect", "conv_9x9")}, "is no cell of the operations none, skip_connect"),
-        ({"accuracy": "high"}, "a.csv: an accuracy is no number"),
-        ({"accuracy": "nan"}, "a.csv, row 0: an accuracy is no finite number"),
+        ({"accuracy": "high"}, "a.csv, line 2: 'high' in column 'cifar10-test' is not a finite number"),
+        ({"accuracy": "nan"}, "a.csv, line 2: 'nan' in column 'cifar10-test' is not a finite number"),
     ],
 )
 def test_unsound_tables_of_cells(tmp_path, changes, says):

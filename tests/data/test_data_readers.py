@@ -238,7 +238,7 @@ def test_planetoid_follows_the_test_index_and_fills_its_gap(tmp_path):
     ("name", "content", "error", "says"),
     [
         ("ind.toy.test.index", "5\n", DataError, "contradict each other"),
-        ("ind.toy.test.index", "5\n5\n", DataError, "contradict each other"),
+        ("ind.toy.test.index", "5\n5\n", DataError, "line 2: the test node 5 repeats"),
         ("ind.toy.graph", b"\x80\x02}q", DataError, "ind.toy.graph is truncated or not a pickle"),
         ("ind.toy.graph", pickle.dumps({0: [77]}), DataError, "destination 77; expected ids from 0 to 5"),
         ("ind.toy.graph", b"cos\nsystem\n(S'true'\ntR.", UnsafeFileError, "asks for os.system"),
@@ -258,11 +258,11 @@ def test_molecules_skip_and_list_what_does_not_parse(tmp_path):
     data = from_files("moleculenet-csv", folder, split={"train": [0, 1]}, targets=["y", "z"])
     assert len(data) == 2 and data.report["skipped"] == [[1, "C1CC"]] and data.names["smiles"] == ["CCO", "c1ccccc1"]
     assert data.labels.isnan().tolist() == [[False, False], [True, False]] and data.spec().out_feats == 2
-    with pytest.raises(DataError, match="row 1: the SMILES 'C1CC' does not parse"):
+    with pytest.raises(DataError, match=r"m.csv, line 4: the SMILES 'C1CC' does not parse"):
         from_files("moleculenet-csv", folder, targets="y", on_error="raise")
-    with pytest.raises(DataError, match=r"m.csv has no column 'w'; it has 'smiles', 'y', 'z'"):
+    with pytest.raises(DataError, match=r"m.csv, line 1: no column 'w'; .*is 'smiles', 'y', 'z'"):
         from_files("moleculenet-csv", folder, targets="w")
-    with pytest.raises(DataError, match="row 0 of column 'smiles': 'CCO' is not a finite number"):
+    with pytest.raises(DataError, match="line 2: 'CCO' in column 'smiles' is not a finite number"):
         from_files("moleculenet-csv", folder, targets="smiles")
 
 

@@ -83,7 +83,7 @@ def read_drug_pairs(files: Files) -> Raw:
     Raises
     ------
     DataError
-        Naming the row: a label that is not 0 or 1, a SMILES that does not parse.
+        Naming file and line: a label that is not 0 or 1, a SMILES that does not parse.
     MissingExtraError
         If RDKit is not installed.
     """
@@ -104,7 +104,8 @@ def read_drug_pairs(files: Files) -> Raw:
     drug = torch.from_numpy(ids.reshape(2, -1).T.astype(np.int64).copy())
     texts, codes = np.unique(rows[COLUMNS[2:4]].to_numpy().astype(str).T.reshape(-1), return_inverse=True)
     first, second = torch.from_numpy(codes.reshape(2, -1).astype(np.int64))
-    made = smiles_to_collated([str(text) for text in texts], "raise")
+    stands = np.tile(rows["place"].to_numpy(), 2)[np.unique(codes, return_index=True)[1]]
+    made = smiles_to_collated([str(text) for text in texts], "raise", places=stands.tolist())
     molecules = Collated(
         made.node_offsets, made.edge_offsets, made.src, made.dst, dict(made.node_fields), dict(made.edge_fields)
     )
@@ -126,9 +127,9 @@ def _table(files: Files, name: str):
     table = tables.frame(files.read(name), label, COLUMNS)[COLUMNS]
     wrong = ~table["label"].str.strip().isin(["0", "1", "0.0", "1.0"])
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise DataError(f"{label}, row {row} of column 'label': {table['label'][row]!r}; expected 0 or 1")
-    return table
+        line = table.index[wrong][0]
+        raise DataError(f"{label}, line {line}: {table['label'][line]!r} in column 'label'; expected 0 or 1")
+    return table.assign(place=[f"{label}, line {line}" for line in table.index])
 
 
 def _overlaps(drug: np.ndarray, label: np.ndarray, owner: np.ndarray) -> dict[str, int]:

@@ -9,6 +9,7 @@ import torch
 
 from graphkit.core.errors import DataError, GraphKitError
 from graphkit.core.registry import register
+from graphkit.data import tables
 from graphkit.data.collated import Collated
 from graphkit.data.raw import Raw, one_hot
 from graphkit.data.store import Files
@@ -102,9 +103,11 @@ def _numbers(cells: list[list[str]], start: int | None, label: str, line: int) -
     try:
         found = np.array([row[start : start + 3] for row in cells], dtype=np.float64).reshape(-1, 3)
     except ValueError:
-        found = np.full((1, 3), np.nan)
-    if not np.isfinite(found).all():
-        raise DataError(f"{label}, frame at line {line - 1}: a position or force is no finite number")
+        found = np.array([[tables.number(cell) for cell in row[start : start + 3]] for row in cells])
+    wrong = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(wrong):
+        shown = " ".join(cells[wrong[0]][start : start + 3])
+        raise DataError(f"{label}, line {line + wrong[0] + 1}: {shown[:60]!r} are no three finite numbers")
     return found
 
 

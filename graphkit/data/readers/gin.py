@@ -80,7 +80,7 @@ def _parse(data: bytes, label: str) -> tuple[np.ndarray, ...]:
     total = next_row("the number of graphs")[0]
     for graph in range(total):
         header = next_row(f"graph {graph} of {total}")
-        if len(header) != 2 or header[0] < 1:
+        if len(header) != 2 or header[0] < 0:
             raise DataError(f"{label}, line {number}: expected the size and label of graph {graph}, got {header}")
         size = header[0]
         for node in range(size):

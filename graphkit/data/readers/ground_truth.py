@@ -201,7 +201,8 @@ def read_graphxai(files: Files) -> Raw:
         count = "no" if dicts is None else len(dicts)
         raise DataError(f"{files.label(name)} holds {count} marks for {len(table)} molecules")
     texts = [text.strip() for text in table["smiles"]]
-    made = smiles_to_collated(texts, "raise")
+    places = [f"{files.label(found[0])}, line {line}" for line in table.index]
+    made = smiles_to_collated(texts, "raise", places=places)
     bits, counts = [], []
     for row, (marks, atoms) in enumerate(zip(dicts.reshape(-1), made.node_offsets.diff().tolist(), strict=True)):
         given = np.asarray(marks.get("nodes") if isinstance(marks, dict) else None)
@@ -251,5 +252,6 @@ def _labels(files: Files, csv: str, column) -> torch.Tensor:
         label, cells = files.label(csv), [cell.strip() for cell in column]
     for row, cell in enumerate(cells):
         if cell not in ("0", "1", "0.0", "1.0"):
-            raise DataError(f"{label}, row {row} of the labels: {cell!r}; expected 0 or 1")
+            where = f"row {row}" if files.has("y_true.npz") else f"line {column.index[row]}"
+            raise DataError(f"{label}, {where}: the label {cell!r}; expected 0 or 1")
     return torch.tensor([int(float(cell)) for cell in cells], dtype=torch.int64)

@@ -54,7 +54,8 @@ def read_moleculenet(
     label = files.label(found[0])
     table = tables.frame(files.read(found[0]), label, [smiles, *columns])
     texts = [text.strip() for text in table[smiles]]
-    made = smiles_to_collated(texts, on_error, warn=False)
+    places = [f"{label}, line {line}" for line in table.index]
+    made = smiles_to_collated(texts, on_error, warn=False, places=places)
     labels = np.stack([_numbers(table[column], label) for column in columns], axis=1)[made.rows.numpy()]
     collated = Collated(
         made.node_offsets,
@@ -85,8 +86,8 @@ def _numbers(column, label: str) -> np.ndarray:
     except ValueError:
         values = np.array([np.inf])
     if np.isinf(values).any():
-        row, cell = next((i, c) for i, c in enumerate(cells) if c and not _finite(c))
-        raise DataError(f"{label}, row {row} of column {column.name!r}: {cell!r} is not a finite number")
+        line, cell = next((i, c) for i, c in cells.items() if c and not _finite(c))
+        raise DataError(f"{label}, line {line}: {cell!r} in column {column.name!r} is not a finite number")
     return values
 
 

@@ -71,20 +71,19 @@ def _targets(files: Files, target: str, node: str, regression: bool) -> tuple[Te
     name = _one(files, "_target.csv")
     label = files.label(name)
     table = tables.frame(files.read(name), label, [node, target])
-    text = "\n" + "\n".join(table[node])
-    ids = tables.integers(text.encode(), label, 1)[:, 0]
-    if len(ids) != len(table) or not len(ids):
-        raise DataError(f"{label}: {len(table) - len(ids)} of {len(table)} rows have nothing in column {node!r}")
+    ids = tables.column(table[node], label, whole=True)
+    if not len(ids):
+        raise DataError(f"{label} has no rows")
     total = len(np.unique(ids))
     wrong = np.flatnonzero((ids < 0) | (ids >= total))
     if len(wrong):
-        raise DataError(f"{label}, line {wrong[0] + 2}: node {ids[wrong[0]]}; expected each of 0 to {total - 1}")
+        raise DataError(
+            f"{label}, line {table.index[wrong[0]]}: node {ids[wrong[0]]}; expected each of 0 to {total - 1}"
+        )
     values: np.ndarray
     if regression:
-        values = tables.numbers(("\n" + "\n".join(table[target])).encode(), label, 1)[:, 0].astype(np.float32)
+        values = tables.column(table[target], label).astype(np.float32)
         classes: list[str] = []
-        if len(values) != len(ids):
-            raise DataError(f"{label}: some rows have nothing in column {target!r}")
     else:
         found, values = np.unique(table[target].to_numpy(dtype=str), return_inverse=True)
         classes = [str(value) for value in found]
@@ -92,7 +91,9 @@ def _targets(files: Files, target: str, node: str, regression: bool) -> tuple[Te
     made[ids] = values
     apart = np.flatnonzero(made[ids] != values)
     if len(apart):
-        raise DataError(f"{label}, line {apart[0] + 2}: node {ids[apart[0]]} has another {target} in a later line")
+        raise DataError(
+            f"{label}, line {table.index[apart[0]]}: node {ids[apart[0]]} has another {target} in a later line"
+        )
     column = torch.from_numpy(made)
     return (column.unsqueeze(1) if regression else column.long()), classes, len(ids) - total
 

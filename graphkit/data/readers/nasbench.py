@@ -48,7 +48,7 @@ def read_nasbench201(
     Raises
     ------
     DataError
-        Naming the row: a cell that does not parse, an unknown operation, an accuracy that is no number.
+        Naming file and line: a cell that does not parse, an unknown operation, an accuracy that is no number.
     """
     found = [name for name in files.names() if name.endswith(".csv")]
     if len(found) != 1:
@@ -58,20 +58,14 @@ def read_nasbench201(
     table = tables.frame(files.read(found[0]), label, ["cellstr", *columns])
     codes = np.empty((len(table), 8), dtype=np.int64)
     codes[:, 0], codes[:, 7] = 0, len(OPERATIONS) - 1
-    for row, text in enumerate(table["cellstr"]):
+    for row, (line, text) in enumerate(table["cellstr"].items()):
         match = CELL.fullmatch(text.strip())
         if match is None or not set(match.groups()) <= set(OPERATIONS[1:-1]):
             raise DataError(
-                f"{label}, row {row}: {text[:80]!r} is no cell of the operations {', '.join(OPERATIONS[1:-1])}"
+                f"{label}, line {line}: {text[:80]!r} is no cell of the operations {', '.join(OPERATIONS[1:-1])}"
             )
         codes[row, list(PLACES)] = [OPERATIONS.index(operation) for operation in match.groups()]
-    try:
-        values = table[columns].to_numpy().astype(np.float32)
-    except ValueError as error:
-        raise DataError(f"{label}: an accuracy is no number ({error})") from None
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise DataError(f"{label}, row {row}: an accuracy is no finite number")
+    values = np.stack([tables.column(table[name], label) for name in columns], axis=1).astype(np.float32)
     count, offsets = len(table), torch.arange(len(table) + 1)
     src, dst = (torch.from_numpy(ends.copy()) for ends in FLOW.T)
     collated = Collated(

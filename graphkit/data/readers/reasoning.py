@@ -50,7 +50,7 @@ class _Stories:
         where = [header.index(column) for column in columns]
         made = []
         for row in rows:
-            if not row:
+            if len(row) <= 1 and not "".join(row).strip():
                 continue
             if len(row) != len(header):
                 raise DataError(f"{name}, line {rows.line_num}: {len(row)} columns where {len(header)} were expected")

@@ -111,5 +111,5 @@ def read_tgcn(files: Files) -> Raw:
         tables.numbers(files.read(adjacency), files.label(adjacency)), files.label(adjacency)
     )
     values = table_of_series(files, speed, None)
-    ids = files.read(speed).partition(b"\n")[0].decode("utf-8", errors="replace").strip().split(",")
+    ids, _ = tables.headed(files.read(speed), files.label(speed), (), ",")
     return series_raw(edges, len(ids), files.label(adjacency), weight, values, names={"node": ids})

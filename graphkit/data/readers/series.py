@@ -120,9 +120,8 @@ def table_of_series(files: Files, name: str, ids: list[str] | None) -> np.ndarra
     DataError
         Naming file and line, or the id that has no column.
     """
-    head, _, body = files.read(name).partition(b"\n")
-    columns = [cell.strip() for cell in head.decode("utf-8", errors="replace").split(",")]
-    values = tables.numbers(body, f"{files.label(name)} (lines after its header)", columns=len(columns))
+    columns, body = tables.headed(files.read(name), files.label(name), (), ",")
+    values = tables.numbers(body, files.label(name), columns=len(columns))
     if ids is None:
         return values
     missing = [sensor for sensor in ids if sensor not in columns]

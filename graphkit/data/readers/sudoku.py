@@ -89,8 +89,8 @@ def _rows(files: Files, name: str):
             yield f"{label}, line {number}", line.strip(), None
         return
     table = tables.frame(files.read(name).removeprefix(b"\xef\xbb\xbf"), label, ["quizzes", "solutions"])
-    for row, (puzzle, solution) in enumerate(zip(table["quizzes"], table["solutions"], strict=True)):
-        yield f"{label}, row {row}", puzzle.strip(), solution.strip()
+    for line, puzzle, solution in zip(table.index, table["quizzes"], table["solutions"], strict=True):
+        yield f"{label}, line {line}", puzzle.strip(), solution.strip()
 
 
 def _digits(text: str, where: str) -> np.ndarray:

@@ -102,12 +102,13 @@ def _parse(data: bytes, label: str) -> tuple[dict[str, str], dict[str, list[floa
     facts: dict[str, str] = {}
     sections: dict[str, list[float]] = {}
     current: list[float] | None = None
+    pointed = False
     for number, line in tables.lines(data):
         word = re.split(r"[\s:]", line.strip(), maxsplit=1)[0]
         if word == "EOF":
             break
         if word in SECTIONS:
-            current = sections.setdefault(word, [])
+            current, pointed = sections.setdefault(word, []), word in (SECTIONS[0], SECTIONS[2])
         elif word[:1].isalpha():
             current = None
             facts[word] = line.partition(":")[2].strip()
@@ -115,19 +116,20 @@ def _parse(data: bytes, label: str) -> tuple[dict[str, str], dict[str, list[floa
             raise DataError(f"{label}, line {number}: {line[:60]!r} stands outside of a section")
         else:
             try:
-                current += [float(cell) for cell in line.split()]
+                cells = [float(cell) for cell in line.split()]
             except ValueError:
                 raise DataError(f"{label}, line {number}: expected numbers, got {line[:60]!r}") from None
+            city = len(current) // 3 + 1
+            if pointed and (len(cells) != 3 or cells[0] != city):
+                raise DataError(f"{label}, line {number}: expected {city} and two coordinates, got {line[:60]!r}")
+            current += cells
     return facts, sections
 
 
 def _points(cells: list[float], n: int, label: str) -> np.ndarray:
     if len(cells) != 3 * n:
         raise DataError(f"{label} holds {len(cells)} cells of coordinates where {3 * n} were expected")
-    rows = np.array(cells).reshape(n, 3)
-    if not np.array_equal(rows[:, 0], np.arange(1, n + 1)):
-        raise DataError(f"{label}: cities are not numbered from 1 to {n}")
-    return rows[:, 1:]
+    return np.array(cells).reshape(n, 3)[:, 1:]
 
 
 def _matrix(cells: list[float], n: int, form: str, label: str) -> np.ndarray:
