@@ -40,7 +40,7 @@ TWINS = {
     "mixhopconv": "more_twins test_mixhop",
     "nnconv": "more_twins test_nn_conv, twins_rest test_nn_conv_of_dgl",
     "pairnorm": "norm_twins test_pair_norm",
-    "pnaconv": "more_twins test_pna, twins_rest test_pna_of_dgl",
+    "pnaconv": "more_twins test_pna, more_twins test_pna_towers, twins_rest test_pna_of_dgl",
     "relgatconv": "relational test_rgat_is_pygs",
     "relgraphconv": "twins test_rgcn, twins_pyg test_rgcn_per_relation",
     "sageconv": "twins test_sage, twins_pyg test_sage",
