@@ -36,7 +36,7 @@ def load(
         Case does not matter; ``gk.datasets()`` lists the names, ``tu/NAME`` takes any set of TUDataset.
     split : str or mapping, optional
         A protocol (``public``, ``random``, ``random-per-class``, ``folds``, ``stratified10``, ``scaffold``,
-        ``random-link``, ``time``, ``windows``), or ids by part; by default the card's.
+        ``unseen-drugs``, ``random-link``, ``time``, ``windows``), or ids by part; by default the card's.
     seed : int
         Of the split; generated streams are made from it too, unless ``graph_seed`` is given.
     task : str, optional

@@ -1,5 +1,6 @@
 """How a dataset is divided: registered protocols for nodes, graphs, links and triples."""
 
+from graphkit.data.splits.drugs import unseen_drugs
 from graphkit.data.splits.links import LinkSplit, TripleSplit, random_link
 from graphkit.data.splits.paired import paired
 from graphkit.data.splits.published import benchmarking_gnns, fair_comparison, fair_comparison_constant
@@ -26,5 +27,6 @@ __all__ = [
     "scaffold",
     "stratified10",
     "time",
+    "unseen_drugs",
     "windows",
 ]
