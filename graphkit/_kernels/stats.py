@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphkit._kernels.common import AHEAD, kernel, prefetch_row
+from graphkit._kernels.common import AHEAD, kernel, prefetch, prefetch_row
 from graphkit._kernels.simd import exp_first
 
 
 @kernel
 def keep_better(term, i, up, best, where):
     """Take what is greater (up 1) or less (up -1) in ``term`` into ``best``, and i into ``where``; NaN is greatest."""
+    mine = where.dtype.type(i)  # of its own width, or the loop is one of 64-bit numbers
     for f in range(len(term)):
         value, old = term[f], best[f]
         better = (up * value > up * old) | ((value != value) & (old == old))
         best[f] = value if better else old
-        where[f] = i if better else where[f]
+        where[f] = mine if better else where[f]
 
 
 @kernel
@@ -90,16 +91,20 @@ def neighbour_several(low, high, indptr, index, x, slots, eps, out, mean, arg_ma
     up, down, shift = dtype(1), dtype(-1), dtype(eps)
     adds, spreads = (slots[0] >= 0) | (slots[1] >= 0), (slots[4] >= 0) | (slots[5] >= 0)
     total, spread = np.empty(width, x.dtype), np.empty(width, x.dtype)
+    has_max, has_min = slots[2] >= 0, slots[3] >= 0
     for v in range(low, high):
         start, stop = indptr[v], indptr[v + 1]
         made = out[v]
+        # A view costs as much as a few lanes: those of a row are made once (and not read where there are none).
+        greatest, least = made[max(slots[2], 0)], made[max(slots[3], 0)]
+        from_max, from_min = arg_max[v if has_max else 0], arg_min[v if has_min else 0]
         total[:] = 0
-        if slots[2] >= 0:
-            made[slots[2]][:] = 0
-            arg_max[v][:] = -1
-        if slots[3] >= 0:
-            made[slots[3]][:] = 0
-            arg_min[v][:] = -1
+        if has_max:
+            greatest[:] = 0
+            from_max[:] = -1
+        if has_min:
+            least[:] = 0
+            from_min[:] = -1
         for j in range(start, stop):
             if j + AHEAD < last:
                 prefetch_row(flat, index[j + AHEAD] * width, width)
@@ -108,18 +113,18 @@ def neighbour_several(low, high, indptr, index, x, slots, eps, out, mean, arg_ma
             if adds | spreads:
                 for f in range(width):
                     total[f] += term[f]
-            if j == start:
-                if slots[2] >= 0:
-                    made[slots[2]][:] = term
-                    arg_max[v][:] = i
-                if slots[3] >= 0:
-                    made[slots[3]][:] = term
-                    arg_min[v][:] = i
-                continue
-            if slots[2] >= 0:
-                keep_better(term, i, up, made[slots[2]], arg_max[v])
-            if slots[3] >= 0:
-                keep_better(term, i, down, made[slots[3]], arg_min[v])
+            if has_max:
+                if j == start:
+                    greatest[:] = term
+                    from_max[:] = i
+                else:
+                    keep_better(term, i, up, greatest, from_max)
+            if has_min:
+                if j == start:
+                    least[:] = term
+                    from_min[:] = i
+                else:
+                    keep_better(term, i, down, least, from_min)
         if slots[0] >= 0:
             made[slots[0]][:] = total
         scale = dtype(1) / dtype(max(stop - start, 1))
@@ -217,12 +222,14 @@ def neighbour_softmax(low, high, indptr, edge, score, out):
         longest = max(longest, indptr[v + 1] - indptr[v])
     top, total = np.empty(heads, score.dtype), np.empty(heads, score.dtype)
     held = np.empty((longest, heads), score.dtype)
-    flat = held.reshape(-1)
+    flat, scores, last = held.reshape(-1), score.reshape(-1), indptr[high]
     for v in range(low, high):
         start, stop = indptr[v], indptr[v + 1]
         top[:] = -np.inf
         total[:] = 0
         for j in range(start, stop):
+            if j + AHEAD < last:
+                prefetch(scores, edge[j + AHEAD] * heads)
             mine, row = score[edge[j]], held[j - start]
             for h in range(heads):
                 row[h] = mine[h]
@@ -246,10 +253,14 @@ def neighbour_softmax(low, high, indptr, edge, score, out):
 def neighbour_softmax_back(low, high, indptr, edge, out, grad, d_score):
     """Gradient of :func:`neighbour_softmax`, of its result and the gradient of that."""
     heads = out.shape[1]
-    dot = np.empty(heads, out.dtype)
+    dot, last = np.empty(heads, out.dtype), indptr[high]
+    shares, grads = out.reshape(-1), grad.reshape(-1)
     for v in range(low, high):
         dot[:] = 0
         for j in range(indptr[v], indptr[v + 1]):
+            if j + AHEAD < last:
+                prefetch(shares, edge[j + AHEAD] * heads)
+                prefetch(grads, edge[j + AHEAD] * heads)
             share, given = out[edge[j]], grad[edge[j]]
             for h in range(heads):
                 dot[h] += share[h] * given[h]

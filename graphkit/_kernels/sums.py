@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from graphkit._kernels.common import AHEAD, kernel, prefetch_row
+from graphkit._kernels.common import AHEAD, kernel, prefetch, prefetch_row
+from graphkit._kernels.simd import axpy, dot
 
 
 @kernel
@@ -28,8 +29,9 @@ def neighbour_weighted_sum(low, high, indptr, index, edge, weight, x, out):
     """``out[v, h] = sum of weight[edge[j], h] * x[index[j], h]``; weight ``[E, H]``, x and out ``[n, H * D]``."""
     heads, width = weight.shape[1], x.shape[1]
     per_head = width // heads if heads else 0
-    flat = x.reshape(-1)
+    flat, flat_out, factors = x.reshape(-1), out.reshape(-1), weight.reshape(-1)
     last = indptr[high]
+    wide = heads > 1 and per_head >= 8 and per_head % 8 == 0
     for v in range(low, high):
         row = out[v]
         for f in range(width):
@@ -37,11 +39,16 @@ def neighbour_weighted_sum(low, high, indptr, index, edge, weight, x, out):
         for j in range(indptr[v], indptr[v + 1]):
             if j + AHEAD < last:
                 prefetch_row(flat, index[j + AHEAD] * width, width)
+                prefetch(factors, edge[j + AHEAD] * heads)
             term, scale = x[index[j]], weight[edge[j]]
             if heads == 1:
                 factor = scale[0]
                 for f in range(width):
                     row[f] += factor * term[f]
+            elif wide:
+                at, to = index[j] * width, v * width
+                for h in range(heads):
+                    axpy(flat_out, to + h * per_head, scale[h], flat, at + h * per_head, per_head)
             elif per_head == 1:
                 for f in range(width):
                     row[f] += scale[f] * term[f]
@@ -56,14 +63,21 @@ def edge_dot(low, high, indptr, index, edge, heads, x, y, out):
     """``out[edge[j], h] = x[index[j], h] . y[v, h]``; x and y ``[n, H * D]``, out ``[E, H]``."""
     width = x.shape[1]
     per_head = width // heads if heads else 0
-    flat = x.reshape(-1)
+    flat, flat_y, results = x.reshape(-1), y.reshape(-1), out.reshape(-1)
     last = indptr[high]
+    wide = per_head >= 8 and per_head % 8 == 0
     for v in range(low, high):
         mine = y[v]
         for j in range(indptr[v], indptr[v + 1]):
             if j + AHEAD < last:
                 prefetch_row(flat, index[j + AHEAD] * width, width)
+                prefetch(results, edge[j + AHEAD] * heads)
             other, result = x[index[j]], out[edge[j]]
+            if wide:
+                at, to = index[j] * width, v * width
+                for h in range(heads):
+                    result[h] = dot(flat, at + h * per_head, flat_y, to + h * per_head, per_head)
+                continue
             for h in range(heads):
                 total = mine.dtype.type(0)
                 for f in range(h * per_head, (h + 1) * per_head):

@@ -13,7 +13,7 @@ from graphkit.ops._checks import REDUCES, check_reduce, check_rows, together
 from graphkit.ops._linear import EdgeDot, GroupGather, GroupSum, NeighbourSum
 from graphkit.ops._relation import Groups, Relation, relation
 from graphkit.ops._several import Several
-from graphkit.ops._stats import Extreme, GroupMoments, NeighbourMean, NeighbourMoments, inverse_counts, root
+from graphkit.ops._stats import Extreme, GroupMoments, NeighbourMean, inverse_counts, root
 
 if TYPE_CHECKING:
     import dgl
@@ -90,7 +90,7 @@ def spmm(graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None = None, r
     elif weight is not None:
         out = _reduce_groups(rel.groups(), _messages(rel, x, weight), reduce)
     elif reduce == "std":
-        out = root(NeighbourMoments.apply(rel, x)[1], rel.groups())
+        out = Several.apply(rel, x, ("std",))
     else:
         out = Extreme.apply(rel, x, 1 if reduce == "max" else -1)
     return out.view(rel.num_to, *feat.shape[1:]).to(feat.dtype)
