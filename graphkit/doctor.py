@@ -105,7 +105,9 @@ def _threads() -> str:
     from dgl.utils import get_num_threads
 
     policy = os.environ.get("OMP_WAIT_POLICY", "not set")
-    return f"torch {torch.get_num_threads()}, dgl {get_num_threads()}, cores {os.cpu_count()}, OMP_WAIT_POLICY {policy}"
+    pages = "on" if os.environ.get("THP_MEM_ALLOC_ENABLE") == "1" else "off"
+    threads = f"torch {torch.get_num_threads()}, dgl {get_num_threads()}, cores {os.cpu_count()}"
+    return f"{threads}, OMP_WAIT_POLICY {policy}, huge pages {pages}"
 
 
 def _device() -> str:

@@ -67,10 +67,18 @@ def test_torch_is_imported_before_dgl_and_no_file_is_written_to_the_home_folder(
     assert not (tmp_path / ".dgl").exists()
 
 
-@pytest.mark.parametrize(("given", "found"), [({}, "passive"), ({"OMP_WAIT_POLICY": "active"}, "active")])
-def test_the_wait_policy_of_the_user_wins(given, found):
-    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"} | given
-    program = "import graphkit, os; print(os.environ['OMP_WAIT_POLICY'], os.environ['DGLBACKEND'])"
+@pytest.mark.parametrize(
+    ("name", "given", "found"),
+    [
+        ("OMP_WAIT_POLICY", {}, "passive"),
+        ("OMP_WAIT_POLICY", {"OMP_WAIT_POLICY": "active"}, "active"),
+        ("THP_MEM_ALLOC_ENABLE", {}, "1"),
+        ("THP_MEM_ALLOC_ENABLE", {"THP_MEM_ALLOC_ENABLE": "0"}, "0"),
+    ],
+)
+def test_what_the_user_has_set_wins(name, given, found):
+    environment = {k: v for k, v in os.environ.items() if k != name} | given
+    program = f"import graphkit, os; print(os.environ['{name}'], os.environ['DGLBACKEND'])"
     out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
     assert out.stdout.split() == [found, "pytorch"]
 

@@ -181,6 +181,10 @@ def imports_by_itself(folder: str, torch_version: str) -> bool:
 _FINDER = _Finder()
 
 
+#: Environment variables that are set, where the user has not set them, when graphkit is imported.
+SETTINGS = {"DGLBACKEND": "pytorch", "OMP_WAIT_POLICY": "passive", "THP_MEM_ALLOC_ENABLE": "1"}
+
+
 def install() -> None:
     """Make ``import dgl`` work beside this torch, in this process and in the workers it starts; idempotent.
 
@@ -190,9 +194,10 @@ def install() -> None:
     >>> import dgl
     """
     # Without the first DGL writes a file to the home folder; without the second idle OpenMP threads spin, and a small
-    # kernel beside them takes up to 300 times as long.
-    os.environ.setdefault("DGLBACKEND", "pytorch")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # kernel beside them takes up to 300 times as long; with the third torch asks for huge pages, and a sum over the
+    # neighbours of 160 thousand nodes takes two thirds of the time (a row of a large matrix is a page of its own).
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     if _FINDER not in sys.meta_path and "dgl" not in sys.modules:
         sys.meta_path.insert(0, _FINDER)
 
