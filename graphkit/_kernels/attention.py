@@ -1,171 +1,195 @@
 """GAT attention in one pass over the edges each way: score, softmax and weighted sum, never an ``[E, H, D]`` array.
 
 Edges of a row are taken in chunks, whose scores are exponentiated together and whose rows stay in the first cache.
-Arrays that a caller has not (``score_edge``, ``factor``) come with no rows.
+Rows of x, s and t are given as flat memory and the distance from one row to the next, so that they may be columns of
+one array. Arrays that a caller has not (``score_edge``, ``factor``) come with no rows.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from graphkit._kernels.common import kernel, prefetch_row
-from graphkit._kernels.simd import axpy, dot, exp_first, score8
-
-#: Edges of a row that are worked on together.
-CHUNK = 32
+from graphkit._kernels.common import kernel, prefetch, prefetch_row
+from graphkit._kernels.lanes import larger, leaky, load8, slant, splat8, store
+from graphkit._kernels.rows import (
+    AHEAD,
+    CHUNK,
+    add_rows,
+    clear,
+    divide,
+    finish_stats,
+    head_dots,
+    rescale,
+    softmax_chunk,
+    weigh,
+)
+from graphkit._kernels.simd import exp_first
 
 
 @kernel
-def edge_scores(s, i, t, j, heads, slope, out, at, top):
-    """``out[at + h] = leaky(s[i + h] + t[j + h])`` of flat arrays, and ``top[h]`` the largest so far."""
-    if heads == 8:
-        score8(s, i, t, j, slope, out, at, top)
+def gat_scores(s, step_s, index, first, count, t, j, score_edge, edge, heads, slope, out, top):
+    """``out[k * H + h] = leaky(s[u, h] + t[j + h] [+ score_edge[e, h]])`` for a chunk; top, the largest, is raised."""
+    leak = s.dtype.type(slope)
+    if heads == 8 and score_edge.shape[0] == 0:
+        flatter, mine, most = splat8(leak), load8(t, j), load8(top, 0)
+        for k in range(count):
+            z = leaky(load8(s, index[first + k] * step_s) + mine, flatter)
+            store(out, k * 8, z)
+            most = larger(z, most)
+        store(top, 0, most)
         return
-    for h in range(heads):
-        z = s[i + h] + t[j + h]
-        z = z if z > 0 else slope * z
-        out[at + h] = z
-        top[h] = max(top[h], z)
-
-
-@kernel
-def fold_chunk(weight, count, heads, depth, old, top, total, row, at):
-    """Exponentiate a chunk's scores against the new maximum, and rescale what earlier chunks summed up."""
-    for j in range(count):
+    for k in range(count):
+        i = index[first + k] * step_s
         for h in range(heads):
-            weight[j * heads + h] -= top[h]
-    exp_first(weight, count * heads)
-    for h in range(heads):
-        if old[h] != top[h]:
-            scale = np.exp(old[h] - top[h])
-            total[h] *= scale
-            for f in range(at + h * depth, at + (h + 1) * depth):
-                row[f] *= scale
-            old[h] = top[h]
-    for j in range(count):
-        for h in range(heads):
-            total[h] += weight[j * heads + h]
+            z = s[i + h] + t[j + h]
+            if score_edge.shape[0] > 0:
+                z += score_edge[edge[first + k], h]
+            z = z if z > 0 else leak * z
+            out[k * heads + h] = z
+            top[h] = max(top[h], z)
 
 
 @kernel
-def finish_row(heads, depth, top, total, row, at, log_total):
-    """Divide a row by the sums of its softmax and keep their logarithms."""
-    for h in range(heads):
-        log_total[h] = top[h] + np.log(total[h])
-        scale = row.dtype.type(1) / total[h]
-        for f in range(at + h * depth, at + (h + 1) * depth):
-            row[f] *= scale
+def gat_forward(
+    low, high, indptr, index, edge, heads, depth, x, step_x, s, step_s, t, step_t, score_edge, factor, slope, out, stats
+):
+    """``out[v] = sum of softmax(leaky_relu(score)) * factor * x[u]`` over v's edges.
 
-
-@kernel
-def gat_forward(low, high, indptr, index, edge, x, score_src, score_dst, score_edge, factor, slope, out, log_total):
-    """``out[v] = sum of softmax(leaky_relu(score)) * factor * x[u]`` over v's edges, and the log of the softmax's sum.
-
-    x ``[Nsrc, H * D]``, score_src ``[Nsrc, H]``, score_dst ``[Ndst, H]``, score_edge ``[E | 0, H]``, factor
-    ``[E | 0, 1 | H]``; out ``[Ndst, H * D]``, log_total ``[Ndst, H]``.
+    x is of rows ``[H * D]``, s (sources) and t (destinations) of rows ``[H]``, score_edge ``[E | 0, H]``, factor
+    ``[E | 0, 1 | H]``; out ``[Ndst * H * D]``. ``stats [Ndst, 2, H]`` gets each softmax's maximum and sum.
     """
-    heads, width = score_dst.shape[1], x.shape[1]
-    depth = width // heads
-    has_edge, has_factor, one_factor = score_edge.shape[0] > 0, factor.shape[0] > 0, factor.shape[1] == 1
-    flat, rows, s, t = x.reshape(-1), out.reshape(-1), score_src.reshape(-1), score_dst.reshape(-1)
-    dtype = x.dtype.type
-    leak = dtype(slope)
-    weight, shifted = np.empty(CHUNK * heads, x.dtype), np.empty(heads, x.dtype)
-    old, top, total = np.empty(heads, x.dtype), np.empty(heads, x.dtype), np.empty(heads, x.dtype)
+    width = heads * depth
+    has_factor = factor.shape[0] > 0
+    weight, tile = np.empty(CHUNK * heads + 16, x.dtype), np.empty(16, x.dtype)
+    old, top, sums = np.empty(heads, x.dtype), np.empty(heads, x.dtype), np.empty(heads, x.dtype)
+    last = indptr[high] - 1
     for v in range(low, high):
-        for f in range(v * width, (v + 1) * width):
-            rows[f] = 0
+        at, start, stop = v * width, indptr[v], indptr[v + 1]
+        clear(out, at, width)
         for h in range(heads):
-            old[h], top[h], total[h], log_total[v, h] = -np.inf, -np.inf, 0, 0
-        stop = indptr[v + 1]
-        for first in range(indptr[v], stop, CHUNK):
+            top[h], sums[h] = -np.inf, 0
+        for first in range(start, stop, CHUNK):
             count = min(CHUNK, stop - first)
+            for h in range(heads):
+                old[h] = top[h]
             for k in range(count):
-                u = index[first + k]
-                prefetch_row(flat, u * width, width)
+                later = index[min(first + k + AHEAD, last)]
+                prefetch_row(x, later * step_x, width)
+                prefetch(s, later * step_s)
+            gat_scores(s, step_s, index, first, count, t, v * step_t, score_edge, edge, heads, slope, weight, top)
+            if first > start:
+                rescale(out, at, heads, depth, old, top)
+                rescale(sums, 0, heads, 1, old, top)
+            softmax_chunk(weight, count, heads, top, sums, tile)
+            if has_factor:
+                weigh(weight, count, heads, factor, edge, first)
+            add_rows(out, at, weight, index, first, count, x, step_x, heads, depth)
+        if start < stop:
+            divide(out, at, heads, depth, sums)
+        finish_stats(stats, v, start < stop, top, sums)
+
+
+@kernel
+def gat_pack(heads, depth, t, step_t, log_total, out, grad, packed):
+    """Fill ``packed [Ndst, 4 * H]``, one or two cache lines for a destination: t, log sum, ``out . grad``, and 0."""
+    flat = packed.reshape(-1)
+    for v in range(packed.shape[0]):
+        at = v * 4 * heads
+        for h in range(heads):
+            flat[at + h], flat[at + heads + h], flat[at + 3 * heads + h] = t[v * step_t + h], log_total[v, h], 0
+        head_dots(flat, at + 2 * heads, out, v * heads * depth, grad, v * heads * depth, depth, heads, depth)
+
+
+@kernel
+def gat_weights(s, i, packed, index, first, count, heads, slope, score_edge, edge, weight, side):
+    """Attention of a chunk of a source's edges, and the slopes of its leaky ReLU."""
+    leak, one, zero = s.dtype.type(slope), s.dtype.type(1), s.dtype.type(0)
+    if heads == 8 and score_edge.shape[0] == 0:
+        mine, flatter = load8(s, i), splat8(leak)
+        for k in range(count):
+            at = index[first + k] * 32
+            z = mine + load8(packed, at)
+            slope_z = slant(z, flatter)
+            store(side, k * 8, slope_z)
+            store(weight, k * 8, z * slope_z - load8(packed, at + 8))
+    else:
+        has_edge = score_edge.shape[0] > 0
+        for k in range(count):
+            at = index[first + k] * 4 * heads
+            for h in range(heads):
+                z = s[i + h] + packed[at + h]
                 if has_edge:
-                    for h in range(heads):
-                        shifted[h] = score_dst[v, h] + score_edge[edge[first + k], h]
-                    edge_scores(s, u * heads, shifted, 0, heads, leak, weight, k * heads, top)
-                else:
-                    edge_scores(s, u * heads, t, v * heads, heads, leak, weight, k * heads, top)
-            fold_chunk(weight, count, heads, depth, old, top, total, rows, v * width)
-            for k in range(count):
-                u = index[first + k]
-                for h in range(heads):
-                    a = weight[k * heads + h]
-                    if has_factor:
-                        a *= factor[edge[first + k], 0 if one_factor else h]
-                    axpy(rows, v * width + h * depth, a, flat, u * width + h * depth, depth)
-        if indptr[v] < stop:
-            finish_row(heads, depth, top, total, rows, v * width, log_total[v])
+                    z += score_edge[edge[first + k], h]
+                slope_h = one if z > zero else leak
+                side[k * heads + h] = slope_h
+                weight[k * heads + h] = z * slope_h - packed[at + heads + h]
+    exp_first(weight, count * heads)
+
+
+@kernel
+def gat_score_grads(packed, index, first, count, heads, weight, side, pulls, d_s, i):
+    """Turn ``pulls`` into gradients of the scores; add them into the fourth part of packed and ``d_s[i:i+H]``."""
+    if heads == 8:
+        mine = load8(d_s, i)
+        for k in range(count):
+            at = index[first + k] * 32
+            pull = load8(weight, k * 8) * (load8(pulls, k * 8) - load8(packed, at + 16)) * load8(side, k * 8)
+            store(packed, at + 24, load8(packed, at + 24) + pull)
+            store(pulls, k * 8, pull)
+            mine = mine + pull
+        store(d_s, i, mine)
+        return
+    for k in range(count):
+        at = index[first + k] * 4 * heads
+        for h in range(heads):
+            j = k * heads + h
+            pull = weight[j] * (pulls[j] - packed[at + 2 * heads + h]) * side[j]
+            packed[at + 3 * heads + h] += pull
+            pulls[j] = pull
+            d_s[i + h] += pull
 
 
 @kernel
 def gat_backward(
-    low,
-    high,
-    indptr,
-    index,
-    edge,
-    x,
-    score_src,
-    packed,
-    score_edge,
-    factor,
-    slope,
-    grad,
-    d_x,
-    d_src,
-    d_dst,
-    d_score,
-    d_factor,
-):
+    low, high, indptr, index, edge, heads, depth, x, step_x, s, step_s, packed, score_edge, factor, slope, grad,
+    d_x, step_dx, d_s, step_ds, d_score, d_factor
+):  # fmt: skip
     """Gradients of :func:`gat_forward` in one pass over the edges of each source.
 
-    packed ``[Ndst, 3 * H]`` holds score_dst, log_total and ``out . grad``; grad ``[Ndst, H * D]``; d_x, d_src are by
-    source; ``d_dst [Ndst * H]`` belongs to the calling thread and is added to; d_score and d_factor ``[E | 0, H]``.
+    packed is flat and of :func:`gat_pack`; its fourth part, which belongs to the calling thread, gets the gradient of
+    t. grad ``[Ndst * H * D]``; d_x and d_s are by source; d_score and d_factor ``[E | 0, H]``.
     """
-    heads, width = score_src.shape[1], x.shape[1]
-    depth = width // heads
-    has_edge, has_factor, one_factor = score_edge.shape[0] > 0, factor.shape[0] > 0, factor.shape[1] == 1
+    width = heads * depth
+    has_factor, one_factor = factor.shape[0] > 0, factor.shape[1] == 1
     wants_score, wants_factor = d_score.shape[0] > 0, d_factor.shape[0] > 0
-    flat, flat_x, flat_dx, pack = grad.reshape(-1), x.reshape(-1), d_x.reshape(-1), packed.reshape(-1)
-    dtype = x.dtype.type
-    leak, one, zero = dtype(slope), dtype(1), dtype(0)
     weight, side = np.empty(CHUNK * heads, x.dtype), np.empty(CHUNK * heads, x.dtype)
+    pulls = np.empty(CHUNK * heads, x.dtype)
+    last = indptr[high] - 1
     for u in range(low, high):
-        for f in range(u * width, (u + 1) * width):
-            flat_dx[f] = 0
-        for h in range(heads):
-            d_src[u, h] = 0
+        clear(d_x, u * step_dx, width)
+        clear(d_s, u * step_ds, heads)
         stop = indptr[u + 1]
         for first in range(indptr[u], stop, CHUNK):
             count = min(CHUNK, stop - first)
             for k in range(count):
-                prefetch_row(pack, index[first + k] * 3 * heads, 3 * heads)
-                prefetch_row(flat, index[first + k] * width, width)
+                later = index[min(first + k + AHEAD, last)]
+                prefetch_row(packed, later * 4 * heads, 4 * heads)
+                prefetch_row(grad, later * width, width)
+            gat_weights(s, u * step_s, packed, index, first, count, heads, slope, score_edge, edge, weight, side)
             for k in range(count):
-                at = index[first + k] * 3 * heads
-                for h in range(heads):
-                    z = score_src[u, h] + pack[at + h]
-                    if has_edge:
-                        z += score_edge[edge[first + k], h]
-                    slant = one if z > zero else leak
-                    side[k * heads + h] = slant
-                    weight[k * heads + h] = z * slant - pack[at + heads + h]
-            exp_first(weight, count * heads)
-            for k in range(count):
-                v, e = index[first + k], edge[first + k]
-                for h in range(heads):
-                    a, here, there = weight[k * heads + h], u * width + h * depth, v * width + h * depth
-                    pull = dot(flat_x, here, flat, there, depth)
-                    m = factor[e, 0 if one_factor else h] if has_factor else one
-                    axpy(flat_dx, here, a * m, flat, there, depth)
-                    if wants_factor:
-                        d_factor[e, h] = a * pull
-                    pull = a * (m * pull - pack[v * 3 * heads + 2 * heads + h]) * side[k * heads + h]
-                    d_dst[v * heads + h] += pull
-                    if wants_score:
-                        d_score[e, h] = pull
-                    d_src[u, h] += pull
+                head_dots(pulls, k * heads, x, u * step_x, grad, index[first + k] * width, depth, heads, depth)
+            if has_factor:
+                for k in range(count):
+                    e = edge[first + k]
+                    for h in range(heads):
+                        if wants_factor:
+                            d_factor[e, h] = weight[k * heads + h] * pulls[k * heads + h]
+                        pulls[k * heads + h] *= factor[e, 0 if one_factor else h]
+            gat_score_grads(packed, index, first, count, heads, weight, side, pulls, d_s, u * step_ds)
+            if wants_score:
+                for k in range(count):
+                    for h in range(heads):
+                        d_score[edge[first + k], h] = pulls[k * heads + h]
+            if has_factor:
+                weigh(weight, count, heads, factor, edge, first)
+            add_rows(d_x, u * step_dx, weight, index, first, count, grad, width, heads, depth)

@@ -1,166 +1,220 @@
-"""GATv2 attention in one pass over the edges each way; the hidden ``[E, H, D]`` is made a row at a time."""
+"""GATv2 attention in one pass over the edges of each destination, each way; no ``[E, H, D]`` array is made.
+
+Rows of x and y are given as flat memory and the distance from one row to the next. Arrays that a caller has not
+(``hidden``, ``factor``) come with no rows.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from graphkit._kernels.attention import CHUNK, finish_row, fold_chunk
-from graphkit._kernels.common import kernel, prefetch_row
-from graphkit._kernels.simd import axpy, dot, exp_first, gatv2_back8, leaky_dot8
+from graphkit._kernels.common import kernel, prefetch_row, small
+from graphkit._kernels.lanes import LANES, eight_sums, halves, leaky, load, pair, slant, splat, store
+from graphkit._kernels.rows import (
+    AHEAD,
+    CHUNK,
+    add_rows,
+    clear,
+    divide,
+    finish_stats,
+    head_dots,
+    raise_top,
+    rescale,
+    score_grads,
+    softmax_chunk,
+    weigh,
+)
+
+
+@small
+def leaky_product(x, i, y, j, a, k, slope, depth):
+    """Sixteen partial sums of ``a[k:k+depth] . leaky(x[i:i+depth] + y[j:j+depth])``."""
+    result = load(a, k) * leaky(load(x, i) + load(y, j), slope)
+    for c in range(LANES, depth, LANES):
+        result = result + load(a, k + c) * leaky(load(x, i + c) + load(y, j + c), slope)
+    return result
+
+
+@small
+def leaky_dots(out, at, x, i, y, j, attn, slope, heads, depth):
+    """``out[at + h]`` = score of head h of the rows of x at i and of y at j."""
+    if heads % 8 == 0 and depth == 8:
+        leak = splat(slope)
+        for c in range(0, heads * 8, 64):
+            a = leaky_product(x, i + c, y, j + c, attn, c, leak, LANES)
+            b = leaky_product(x, i + c + 16, y, j + c + 16, attn, c + 16, leak, LANES)
+            d = leaky_product(x, i + c + 32, y, j + c + 32, attn, c + 32, leak, LANES)
+            e = leaky_product(x, i + c + 48, y, j + c + 48, attn, c + 48, leak, LANES)
+            store(out, at + c // 8, eight_sums(a, b, d, e))
+        return
+    if heads % 8 == 0 and depth % 16 == 0 and depth > 0:
+        leak = splat(slope)
+        for h in range(0, heads, 8):
+            c = h * depth
+            a = halves(
+                leaky_product(x, i + c, y, j + c, attn, c, leak, depth),
+                leaky_product(x, i + c + depth, y, j + c + depth, attn, c + depth, leak, depth),
+            )
+            c += 2 * depth
+            b = halves(
+                leaky_product(x, i + c, y, j + c, attn, c, leak, depth),
+                leaky_product(x, i + c + depth, y, j + c + depth, attn, c + depth, leak, depth),
+            )
+            c += 2 * depth
+            d = halves(
+                leaky_product(x, i + c, y, j + c, attn, c, leak, depth),
+                leaky_product(x, i + c + depth, y, j + c + depth, attn, c + depth, leak, depth),
+            )
+            c += 2 * depth
+            e = halves(
+                leaky_product(x, i + c, y, j + c, attn, c, leak, depth),
+                leaky_product(x, i + c + depth, y, j + c + depth, attn, c + depth, leak, depth),
+            )
+            store(out, at + h, eight_sums(a, b, d, e))
+        return
+    for h in range(heads):
+        score = x.dtype.type(0)
+        for f in range(h * depth, (h + 1) * depth):
+            z = x[i + f] + y[j + f]
+            score += attn[f] * (z if z > 0 else slope * z)
+        out[at + h] = score
 
 
 @kernel
-def leaky_dot(x, i, y, j, a, k, slope, count):
-    """``a[k:k+count] . leaky(x[i:i+count] + y[j:j+count])`` of flat arrays."""
-    whole = count - count % 8
-    total = x.dtype.type(0)
-    for f in range(0, whole, 8):
-        total += leaky_dot8(x, i + f, y, j + f, a, k + f, slope)
-    for f in range(whole, count):
-        z = x[i + f] + y[j + f]
-        total += a[k + f] * (z if z > 0 else slope * z)
-    return total
+def gatv2_scores(x, step_x, index, first, count, y, j, attn, hidden, edge, other, slope, heads, depth, out):
+    """Scores of a chunk of a destination's edges; ``other [H * D]`` is scratch."""
+    width = heads * depth
+    for k in range(count):
+        i = index[first + k] * step_x
+        if hidden.shape[0] > 0:
+            e = edge[first + k]
+            for f in range(width):
+                other[f] = y[j + f] + hidden[e, f]
+            leaky_dots(out, k * heads, x, i, other, 0, attn, slope, heads, depth)
+        else:
+            leaky_dots(out, k * heads, x, i, y, j, attn, slope, heads, depth)
 
 
 @kernel
-def back_head(x, i, y, j, attn, k, g, n, d_score, alpha, slope, d_x, d_y, o, d_attn, count):
-    """Gradients of one head of one edge; adds into ``d_x[i:]``, ``d_y[o:]`` and ``d_attn[k:]``."""
-    whole = count - count % 8
-    one = x.dtype.type(1)
-    for f in range(0, whole, 8):
-        gatv2_back8(x, i + f, y, j + f, attn, k + f, g, n + f, d_score, alpha, slope, d_x, d_y, o + f, d_attn)
-    for f in range(whole, count):
-        z = x[i + f] + y[j + f]
-        side = one if z > 0 else slope
-        d_z = d_score * attn[k + f] * side
-        d_attn[k + f] += d_score * side * z
-        d_x[i + f] += alpha * g[n + f] + d_z
-        d_y[o + f] += d_z
+def gatv2_forward(
+    low, high, indptr, index, edge, heads, depth, x, step_x, y, step_y, attn, hidden, factor, slope, out, stats
+):
+    """``out[v] = sum of softmax(attn . leaky_relu(x[u] + y[v] + hidden[e])) * factor * x[u]``.
 
-
-@kernel
-def add_hidden(y, at, hidden, e, width, out):
-    """``out = y[at:at+width] + hidden[e]``."""
-    for f in range(width):
-        out[f] = y[at + f] + hidden[e, f]
-
-
-@kernel
-def gatv2_forward(low, high, indptr, index, edge, x, y, attn, hidden, factor, slope, out, log_total):
-    """``out[v] = sum of softmax(attn . leaky_relu(x[u] + y[v] + hidden[e])) * factor * x[u]``; and the log sums.
-
-    x ``[Nsrc, H * D]``, y ``[Ndst, H * D]``, attn ``[H, D]``, hidden ``[E | 0, H * D]``, factor ``[E | 0, 1 | H]``.
+    x is of rows ``[H * D]`` of sources, y of destinations, attn ``[H * D]``, hidden ``[E | 0, H * D]``, factor
+    ``[E | 0, 1 | H]``; out ``[Ndst * H * D]``. ``stats [Ndst, 2, H]`` gets each softmax's maximum and sum.
     """
-    heads, width = attn.shape[0], x.shape[1]
-    depth = width // heads
-    has_hidden, has_factor, one_factor = hidden.shape[0] > 0, factor.shape[0] > 0, factor.shape[1] == 1
-    flat, flat_y, rows, vector = x.reshape(-1), y.reshape(-1), out.reshape(-1), attn.reshape(-1)
-    leak = x.dtype.type(slope)
-    weight, other = np.empty(CHUNK * heads, x.dtype), np.empty(width, x.dtype)
-    old, top, total = np.empty(heads, x.dtype), np.empty(heads, x.dtype), np.empty(heads, x.dtype)
+    width, leak = heads * depth, x.dtype.type(slope)
+    has_factor = factor.shape[0] > 0
+    weight, tile, other = np.empty(CHUNK * heads + 16, x.dtype), np.empty(16, x.dtype), np.empty(width, x.dtype)
+    old, top, sums = np.empty(heads, x.dtype), np.empty(heads, x.dtype), np.empty(heads, x.dtype)
+    last = indptr[high] - 1
     for v in range(low, high):
-        for f in range(v * width, (v + 1) * width):
-            rows[f] = 0
+        at, start, stop = v * width, indptr[v], indptr[v + 1]
+        clear(out, at, width)
         for h in range(heads):
-            old[h], top[h], total[h], log_total[v, h] = -np.inf, -np.inf, 0, 0
-        stop = indptr[v + 1]
-        for first in range(indptr[v], stop, CHUNK):
+            top[h], sums[h] = -np.inf, 0
+        for first in range(start, stop, CHUNK):
             count = min(CHUNK, stop - first)
             for k in range(count):
-                prefetch_row(flat, index[first + k] * width, width)
-            for k in range(count):
-                u = index[first + k]
+                prefetch_row(x, index[min(first + k + AHEAD, last)] * step_x, width)
+            gatv2_scores(
+                x, step_x, index, first, count, y, v * step_y, attn, hidden, edge, other, leak, heads, depth, weight
+            )
+            raise_top(weight, count, heads, top, old)
+            if first > start:
+                rescale(out, at, heads, depth, old, top)
+                rescale(sums, 0, heads, 1, old, top)
+            softmax_chunk(weight, count, heads, top, sums, tile)
+            if has_factor:
+                weigh(weight, count, heads, factor, edge, first)
+            add_rows(out, at, weight, index, first, count, x, step_x, heads, depth)
+        if start < stop:
+            divide(out, at, heads, depth, sums)
+        finish_stats(stats, v, start < stop, top, sums)
+
+
+@kernel
+def gatv2_row_grads(
+    x, step_x, index, first, count, y, j, attn, hidden, edge, grad, at, pulls, weight, slope, heads, depth,
+    d_x, step_dx, d_y, i, d_attn, d_hidden
+):  # fmt: skip
+    """Add what a chunk of a destination's edges gives to the gradients of x, of the row of y, and of attn."""
+    width, one = heads * depth, x.dtype.type(1)
+    has_hidden, wants_hidden = hidden.shape[0] > 0, d_hidden.shape[0] > 0
+    wide = depth % 8 == 0 and width % 16 == 0
+    whole = width if wide and not has_hidden else 0
+    leak = splat(slope)
+    for c in range(0, whole, LANES):
+        h0, h1 = c // depth, (c + 8) // depth
+        mine, vector, g = load(y, j + c), load(attn, c), load(grad, at + c)
+        into_y, into_attn = load(d_y, i + c), splat(x.dtype.type(0))
+        for k in range(count):
+            u = index[first + k]
+            z, w = load(x, u * step_x + c) + mine, k * heads
+            side, pull = slant(z, leak), pair(pulls[w + h0], pulls[w + h1])
+            d_z = pull * side
+            into_attn = into_attn + d_z * z
+            d_z = d_z * vector
+            into_y = into_y + d_z
+            o = u * step_dx + c
+            store(d_x, o, load(d_x, o) + pair(weight[w + h0], weight[w + h1]) * g + d_z)
+        store(d_y, i + c, into_y)
+        store(d_attn, c, load(d_attn, c) + into_attn)
+    if whole == width:
+        return
+    for k in range(count):
+        u, e = index[first + k], edge[first + k]
+        for h in range(heads):
+            pull, alpha = pulls[k * heads + h], weight[k * heads + h]
+            for c in range(h * depth, (h + 1) * depth):
+                z = x[u * step_x + c] + y[j + c]
                 if has_hidden:
-                    add_hidden(flat_y, v * width, hidden, edge[first + k], width, other)
-                for h in range(heads):
-                    f = h * depth
-                    if has_hidden:
-                        score = leaky_dot(flat, u * width + f, other, f, vector, f, leak, depth)
-                    else:
-                        score = leaky_dot(flat, u * width + f, flat_y, v * width + f, vector, f, leak, depth)
-                    weight[k * heads + h] = score
-                    top[h] = max(top[h], score)
-            fold_chunk(weight, count, heads, depth, old, top, total, rows, v * width)
-            for k in range(count):
-                u = index[first + k]
-                for h in range(heads):
-                    a = weight[k * heads + h]
-                    if has_factor:
-                        a *= factor[edge[first + k], 0 if one_factor else h]
-                    axpy(rows, v * width + h * depth, a, flat, u * width + h * depth, depth)
-        if indptr[v] < stop:
-            finish_row(heads, depth, top, total, rows, v * width, log_total[v])
+                    z += hidden[e, c]
+                d_z = pull * (one if z > 0 else slope)
+                d_attn[c] += d_z * z
+                d_z *= attn[c]
+                d_y[i + c] += d_z
+                d_x[u * step_dx + c] += alpha * grad[at + c] + d_z
+                if wants_hidden:
+                    d_hidden[e, c] = d_z
 
 
 @kernel
 def gatv2_backward(
-    low, high, indptr, index, edge, x, y, attn, hidden, factor, slope, packed, grad, d_x, d_y, d_attn, d_hidden,
-    d_factor
+    low, high, indptr, index, edge, heads, depth, x, step_x, y, step_y, attn, hidden, factor, slope, log_total, out,
+    grad, d_x, step_dx, d_y, step_dy, d_attn, d_hidden, d_factor
 ):  # fmt: skip
-    """Gradients of :func:`gatv2_forward` in one pass over the edges of each source; adds into ``d_y`` and ``d_attn``.
+    """Gradients of :func:`gatv2_forward` in one pass over the edges of each destination.
 
-    packed ``[Ndst, 2, H]`` holds the log sums and ``out . grad``. ``d_y [Ndst * H * D]`` and ``d_attn [H * D]`` belong
-    to the calling thread.
+    log_total ``[Ndst * H]`` holds the logs of the softmax's sums. ``d_x [Nsrc * H * D]`` and ``d_attn [H * D]`` belong
+    to the calling thread and are added to; d_y is written.
     """
-    heads, width = attn.shape[0], x.shape[1]
-    depth = width // heads
-    has_hidden, has_factor, one_factor = hidden.shape[0] > 0, factor.shape[0] > 0, factor.shape[1] == 1
-    wants_hidden, wants_factor = d_hidden.shape[0] > 0, d_factor.shape[0] > 0
-    flat_x, flat_y, flat_g, flat_dx, vector = (
-        x.reshape(-1),
-        y.reshape(-1),
-        grad.reshape(-1),
-        d_x.reshape(-1),
-        attn.reshape(-1),
-    )
-    dtype = x.dtype.type
-    leak, one = dtype(slope), dtype(1)
-    weight, pulls, other = np.empty(CHUNK * heads, x.dtype), np.empty(CHUNK * heads, x.dtype), np.empty(width, x.dtype)
-    for u in range(low, high):
-        for f in range(u * width, (u + 1) * width):
-            flat_dx[f] = 0
-        stop = indptr[u + 1]
-        for first in range(indptr[u], stop, CHUNK):
+    width, leak = heads * depth, x.dtype.type(slope)
+    weight, pulls = np.empty(CHUNK * heads + 16, x.dtype), np.empty(CHUNK * heads, x.dtype)
+    tile, other, sums = np.empty(16, x.dtype), np.empty(width, x.dtype), np.empty(heads, x.dtype)
+    shift, dots = np.empty(heads, x.dtype), np.empty(heads, x.dtype)
+    last = indptr[high] - 1
+    for v in range(low, high):
+        at, stop = v * width, indptr[v + 1]
+        clear(d_y, v * step_dy, width)
+        head_dots(dots, 0, out, at, grad, at, depth, heads, depth)
+        for h in range(heads):
+            shift[h] = log_total[v * heads + h]
+        for first in range(indptr[v], stop, CHUNK):
             count = min(CHUNK, stop - first)
             for k in range(count):
-                prefetch_row(flat_g, index[first + k] * width, width)
-                prefetch_row(flat_y, index[first + k] * width, width)
+                later = index[min(first + k + AHEAD, last)]
+                prefetch_row(x, later * step_x, width)
+                prefetch_row(d_x, later * step_dx, width)
+            gatv2_scores(
+                x, step_x, index, first, count, y, v * step_y, attn, hidden, edge, other, leak, heads, depth, weight
+            )
+            softmax_chunk(weight, count, heads, shift, sums, tile)
             for k in range(count):
-                v = index[first + k]
-                if has_hidden:
-                    add_hidden(flat_y, v * width, hidden, edge[first + k], width, other)
-                for h in range(heads):
-                    here, f = u * width + h * depth, h * depth
-                    if has_hidden:
-                        score = leaky_dot(flat_x, here, other, f, vector, f, leak, depth)
-                    else:
-                        score = leaky_dot(flat_x, here, flat_y, v * width + f, vector, f, leak, depth)
-                    weight[k * heads + h] = score - packed[v, 0, h]
-                    pulls[k * heads + h] = dot(flat_x, here, flat_g, v * width + f, depth)
-            exp_first(weight, count * heads)
-            for k in range(count):
-                v, e = index[first + k], edge[first + k]
-                if has_hidden:
-                    add_hidden(flat_y, v * width, hidden, e, width, other)
-                for h in range(heads):
-                    a, pull, f = weight[k * heads + h], pulls[k * heads + h], h * depth
-                    here, there = u * width + f, v * width + f
-                    m = factor[e, 0 if one_factor else h] if has_factor else one
-                    if wants_factor:
-                        d_factor[e, h] = a * pull
-                    d_score = a * (m * pull - packed[v, 1, h])
-                    if has_hidden:
-                        back_head(
-                            flat_x, here, other, f, vector, f, flat_g, there, d_score, a * m, leak, flat_dx, d_y, there,
-                            d_attn, depth
-                        )  # fmt: skip
-                    else:
-                        back_head(
-                            flat_x, here, flat_y, there, vector, f, flat_g, there, d_score, a * m, leak, flat_dx, d_y,
-                            there, d_attn, depth
-                        )  # fmt: skip
-                    if wants_hidden:
-                        for c in range(f, f + depth):
-                            d_hidden[e, c] = (
-                                d_score * vector[c] * (one if flat_x[u * width + c] + other[c] > 0 else leak)
-                            )
+                head_dots(pulls, k * heads, x, index[first + k] * step_x, grad, at, depth, heads, depth)
+            score_grads(weight, pulls, count, heads, dots, factor, edge, first, d_factor)
+            gatv2_row_grads(
+                x, step_x, index, first, count, y, v * step_y, attn, hidden, edge, grad, at, pulls, weight, leak,
+                heads, depth, d_x, step_dx, d_y, v * step_dy, d_attn, d_hidden
+            )  # fmt: skip

@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 #: Sums may be reordered and fused; NaN and infinity keep their meaning.
 kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
+#: The same for what a kernel calls for each edge: a call costs more than the few lines that it runs.
+small = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"}, forceinline=True)
+
 #: How many edges ahead a kernel asks for the row it will read (measured: 4 to 16 are alike).
 AHEAD = 8
 
@@ -37,7 +40,7 @@ def prefetch(typingctx, array, index):
     return types.void(array, index), codegen
 
 
-@kernel
+@small
 def prefetch_row(flat, start, width):
     """Ask for ``flat[start : start + width]``, one cache line (16 floats) at a time."""
     for column in range(0, width, 16):

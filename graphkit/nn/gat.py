@@ -11,7 +11,7 @@ from graphkit import ops
 from graphkit.core.check import check_heads, check_rate
 from graphkit.core.registry import register
 from graphkit.nn.dropout import Dropout
-from graphkit.nn.layer import Layer, glorot
+from graphkit.nn.layer import Layer, glorot, joint
 
 if TYPE_CHECKING:
     import dgl
@@ -134,16 +134,22 @@ class GATConv(_Attention):
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         x = self.feat_drop(feat)
-        z = self._heads(x @ self.weight)  # [Nsrc, H, D]
-        s_src = (z * self.attn_src).sum(-1)  # [Nsrc, H]
-        s_dst = (ops.dst_rows(graph, z) * self.attn_dst).sum(-1)  # [Ndst, H]
+        # a . (W x) = (W a) . x: one product gives rows and scores.
+        scored = [self._scoring(self.weight, attn) for attn in (self.attn_src, self.attn_dst)]
+        widths = (self.weight.shape[1], self.num_heads, self.num_heads)
+        z, s_src, s_dst = ops.columns(x @ torch.cat([self.weight, *scored], 1), widths)
+        s_dst = ops.dst_rows(graph, s_dst)  # [Ndst, H]
         s_edge = None
         if self.weight_edge is not None:
-            s_edge = (self._heads(edge_feat @ self.weight_edge) * self.attn_edge).sum(-1)  # [E, H]
+            s_edge = edge_feat @ self._scoring(self.weight_edge, self.attn_edge)  # [E, H]
         looped, edge_weight, s_edge = self._with_loops(graph, edge_weight, s_edge)
-        h = ops.attention(looped, z, s_src, s_dst, s_edge, edge_weight, self.negative_slope, self._drop)
+        h = ops.attention(looped, self._heads(z), s_src, s_dst, s_edge, edge_weight, self.negative_slope, self._drop)
         h = self._output(graph, x, h)
         return h if self.bias is None else h + self.bias
+
+    def _scoring(self, weight: Tensor, attn: Tensor) -> Tensor:
+        """Return the map from features to scores, ``[D, H]``."""
+        return (self._heads(weight) * attn).sum(-1)
 
 
 @register(
@@ -222,9 +228,18 @@ class GATv2Conv(_Attention):
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         x = self.feat_drop(feat)
-        z_src = self._heads(self.fc_src(x))  # [Nsrc, H, D]
-        z_dst = ops.dst_rows(graph, z_src if self.fc_dst is self.fc_src else self._heads(self.fc_dst(x)))
+        z_src, z_dst = (self._heads(z) for z in self._projected(graph, x))  # [Nsrc, H, D], [Ndst, H, D]
         z_edge = None if self.fc_edge is None else self._heads(self.fc_edge(edge_feat))  # [E, H, D]
         looped, edge_weight, z_edge = self._with_loops(graph, edge_weight, z_edge)
         h = ops.attention_v2(looped, z_src, z_dst, self.attn, z_edge, edge_weight, self.negative_slope, self._drop)
         return self._output(graph, x, h)
+
+    def _projected(self, graph: dgl.DGLGraph, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``W_src x`` of the sources and ``W_dst x`` of the targets, by one product where both are all rows."""
+        if self.fc_dst is self.fc_src:
+            z = self.fc_src(x)
+            return z, ops.dst_rows(graph, z)
+        if graph.is_block:
+            return self.fc_src(x), self.fc_dst(ops.dst_rows(graph, x))
+        z_src, z_dst = joint(x, self.fc_src, self.fc_dst)
+        return z_src, z_dst

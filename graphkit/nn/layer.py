@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor, nn
 
+from graphkit import ops
 from graphkit.core.check import check_feat, check_ids, check_size, check_weight
 from graphkit.core.errors import GraphKitError
 
@@ -97,3 +99,18 @@ def glorot(*weights: Tensor | None) -> None:
         if weight is not None:
             bound = (6.0 / (weight.shape[-2] + weight.shape[-1])) ** 0.5
             nn.init.uniform_(weight, -bound, bound)
+
+
+def joint(x: Tensor, *maps: nn.Linear) -> tuple[Tensor, ...]:
+    """What each linear map makes of x, by one product with all their weights.
+
+    >>> import torch
+    >>> a, b = nn.Linear(3, 2), nn.Linear(3, 4)
+    >>> [y.shape[1] for y in joint(torch.ones(5, 3), a, b)]
+    [2, 4]
+    """
+    weight = torch.cat([fc.weight for fc in maps])
+    bias = None
+    if any(fc.bias is not None for fc in maps):
+        bias = torch.cat([fc.weight.new_zeros(fc.out_features) if fc.bias is None else fc.bias for fc in maps])
+    return ops.columns(nn.functional.linear(x, weight, bias), [fc.out_features for fc in maps])

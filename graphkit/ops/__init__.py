@@ -4,6 +4,7 @@ The graph is a ``DGLGraph``, a batched graph, a block, or one relation of a hete
 on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other devices run segmented PyTorch.
 """
 
+from graphkit.ops.columns import columns
 from graphkit.ops.dropout import dropout
 from graphkit.ops.fused import filter_sum, gated_sum, relu_reduce
 from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
@@ -18,6 +19,7 @@ __all__ = [
     "add_self_loops",
     "attention",
     "attention_v2",
+    "columns",
     "degrees",
     "dropout",
     "dst_rows",

@@ -17,9 +17,10 @@ from graphkit.ops import _linear
 from graphkit.ops._linear import GroupGather, NeighbourSum, array, threads_for
 from graphkit.ops._relation import Relation
 from graphkit.ops._stats import GroupSoftmax
+from graphkit.ops.columns import empty_like
 
 
-def _weighted(rel: Relation, x: Tensor, score: Tensor, factor: Tensor | None) -> Tensor:
+def weighted(rel: Relation, x: Tensor, score: Tensor, factor: Tensor | None) -> Tensor:
     alpha = GroupSoftmax.apply(rel.groups(), score)
     return NeighbourSum.apply(rel, x, alpha if factor is None else alpha * factor)
 
@@ -29,7 +30,7 @@ def gat_plain(
 ) -> Tensor:
     """GAT attention composed of differentiable ops; arguments as in :class:`GatAttention`."""
     score = GroupGather.apply(rel.flip().groups(), s) + GroupGather.apply(rel.groups(), t)
-    return _weighted(rel, x, leaky_relu(score if r is None else score + r, slope), factor)
+    return weighted(rel, x, leaky_relu(score if r is None else score + r, slope), factor)
 
 
 def gatv2_plain(
@@ -38,10 +39,10 @@ def gatv2_plain(
     """GATv2 attention composed of differentiable ops; arguments as in :class:`Gatv2Attention`."""
     hidden = GroupGather.apply(rel.flip().groups(), x) + GroupGather.apply(rel.groups(), y)
     hidden = leaky_relu(hidden if r is None else hidden + r, slope).view(rel.num_edges, *attn.shape)
-    return _weighted(rel, x, (hidden * attn).sum(-1), factor)
+    return weighted(rel, x, (hidden * attn).sum(-1), factor)
 
 
-def _again(plain: Callable, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def again(plain: Callable, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients that are themselves differentiable: run the plain form on the saved inputs and differentiate it."""
     inputs = ctx.saved_tensors[:5]
     with torch.enable_grad():
@@ -53,13 +54,49 @@ def _again(plain: Callable, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]
     return None, None, *(next(found) if need else None for need in ctx.needs_input_grad[2:])
 
 
-def _or_empty(x: Tensor | None, like: Tensor, *shape: int) -> np.ndarray:
+def or_empty(x: Tensor | None, like: Tensor, *shape: int) -> np.ndarray:
+    """The tensor's memory, or none."""
     return array(like.new_empty(shape) if x is None else x)
 
 
-def _usable(rel: Relation, heads: int, *tensors: Tensor | None) -> bool:
+def rows(x: Tensor) -> tuple[np.ndarray, int]:
+    """Memory of a matrix from its first number on, and how far apart its rows begin; copied if rows are not whole."""
+    x = x.detach()
+    if x.numel() == 0 or (x.stride(1) != 1 and x.shape[1] > 1) or x.stride(0) < x.shape[1]:
+        x = x.contiguous()
+    step = x.stride(0) if len(x) > 1 else x.shape[1]
+    return x.as_strided((max(len(x) - 1, 0) * step + x.shape[1] if x.numel() else 0,), (1,)).numpy(), step
+
+
+def usable(rel: Relation, heads: int, *tensors: Tensor | None) -> bool:
     """Whether the kernels can run: on the CPU, with something to do."""
     return heads > 0 and rel.num_edges > 0 and _linear.compiled(*tensors)
+
+
+def log_sums(stats: Tensor) -> Tensor:
+    """Logarithms of the softmax's sums ``[Ndst, H]``, from maxima and sums ``[Ndst, 2, H]``."""
+    return stats[:, 1].log().add_(stats[:, 0])
+
+
+def copies(threads: int, *parts: Tensor) -> list[tuple[Tensor, ...]]:
+    """Zeros to add into for each thread: the parts themselves for the first, and others for the rest."""
+    for part in parts:
+        part.zero_()
+    return [parts, *(tuple(torch.zeros(x.shape, dtype=x.dtype) for x in parts) for _ in range(threads - 1))]
+
+
+def merge(parts: list[tuple[Tensor, ...]]) -> None:
+    """Add what the threads have summed up into the first one's."""
+    for others in parts[1:]:
+        for mine, other in zip(parts[0], others, strict=True):
+            mine += other
+
+
+def factor_grad(d_factor: Tensor, factor: Tensor | None) -> Tensor | None:
+    """The gradient of the factor, which heads may share, from that of each head."""
+    if factor is None or len(d_factor) == 0:
+        return None
+    return d_factor if factor.shape[1] == d_factor.shape[1] else d_factor.sum(1, keepdim=True)
 
 
 class GatAttention(Function):
@@ -70,54 +107,51 @@ class GatAttention(Function):
         ctx: Any, rel: Relation, slope: float, x: Tensor, s: Tensor, t: Tensor, r: Tensor | None, factor: Tensor | None
     ) -> Tensor:
         ctx.rel, ctx.slope = rel, slope
-        ctx.fused = _usable(rel, s.shape[1], x, s, t, r, factor) and x.shape[1] > 0
+        ctx.fused = usable(rel, s.shape[1], x, s, t, r, factor) and x.shape[1] > 0
         if not ctx.fused:
             ctx.save_for_backward(x, s, t, r, factor)
             return gat_plain(rel, slope, x, s, t, r, factor)
         heads = s.shape[1]
         out = torch.empty(rel.num_to, x.shape[1], dtype=x.dtype)
-        log_total = torch.empty(rel.num_to, heads, dtype=x.dtype)
+        stats = torch.empty(rel.num_to, 2, heads, dtype=x.dtype)
         over_rows(
-            attention.gat_forward, threads_for(rel.num_edges * x.shape[1]), *rel.compressed(), array(x), array(s),
-            array(t), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1), slope,  out.numpy(),
-            log_total.numpy(),
+            attention.gat_forward, threads_for(rel.num_edges * x.shape[1]), *rel.compressed(), heads,
+            x.shape[1] // heads, *rows(x), *rows(s), *rows(t), or_empty(r, x, 0, heads), or_empty(factor, x, 0, 1),
+            slope, out.view(-1).numpy(), stats.numpy(),
         )  # fmt: skip
-        ctx.save_for_backward(x, s, t, r, factor, out, log_total)
+        ctx.save_for_backward(x, s, t, r, factor, out, stats)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled() or not ctx.fused:
-            return _again(gat_plain, ctx, grad)
+            return again(gat_plain, ctx, grad)
         rel = ctx.rel
-        x, s, t, r, factor, out, log_total = ctx.saved_tensors
-        heads = s.shape[1]
-        dots = (out * grad).view(rel.num_to, heads, -1).sum(-1)
-        packed = torch.cat([t, log_total, dots], 1)
-        d_x, d_s = x.new_empty(x.shape), s.new_empty(s.shape)
+        x, s, t, r, factor, out, stats = ctx.saved_tensors
+        heads, depth = s.shape[1], x.shape[1] // s.shape[1]
+        threads = threads_for(2 * rel.num_edges * x.shape[1])
+        d_x, d_s, d_t = empty_like(x, s, t)
         d_score = x.new_empty(rel.num_edges if ctx.needs_input_grad[5] else 0, heads)
         d_factor = x.new_empty(rel.num_edges if ctx.needs_input_grad[6] else 0, heads)
-        threads = threads_for(2 * rel.num_edges * x.shape[1])
-        d_t = x.new_zeros(threads, t.numel())
+        packed = x.new_empty(threads, rel.num_to, 4 * heads)
+        flat_grad = array(grad).reshape(-1)
+        attention.gat_pack(
+            heads, depth, *rows(t), log_sums(stats).numpy(), out.view(-1).numpy(), flat_grad, packed[0].numpy()
+        )
+        packed[1:] = packed[0]
         indptr, index, edge = rel.flip().compressed()
         read = (
-            index, edge, array(x), array(s), array(packed), _or_empty(r, x, 0, heads), _or_empty(factor, x, 0, 1),
-            ctx.slope, array(grad), d_x.numpy(), d_s.numpy(),
+            or_empty(r, x, 0, heads), or_empty(factor, x, 0, 1), ctx.slope, flat_grad, *rows(d_x), *rows(d_s),
+            d_score.numpy(), d_factor.numpy(),
         )  # fmt: skip
-        written = (d_score.numpy(), d_factor.numpy())
+        given = (index, edge, heads, depth, *rows(x), *rows(s))
 
         def part(low: int, high: int, i: int) -> None:
-            attention.gat_backward(low, high, indptr, *read, d_t[i].numpy(), *written)
+            attention.gat_backward(low, high, indptr, *given, packed[i].view(-1).numpy(), *read)
 
         by_thread(threads, indptr, part)
-        d_r = d_score if len(d_score) else None
-        return None, None, d_x, d_s, d_t.sum(0).view(t.shape), d_r, _factor_grad(d_factor, factor)
-
-
-def _factor_grad(d_factor: Tensor, factor: Tensor | None) -> Tensor | None:
-    if factor is None or len(d_factor) == 0:
-        return None
-    return d_factor if factor.shape[1] == d_factor.shape[1] else d_factor.sum(1, keepdim=True)
+        torch.sum(packed[:, :, 3 * heads :], 0, out=d_t) if threads > 1 else d_t.copy_(packed[0, :, 3 * heads :])
+        return None, None, d_x, d_s, d_t, d_score if len(d_score) else None, factor_grad(d_factor, factor)
 
 
 class Gatv2Attention(Function):
@@ -129,45 +163,44 @@ class Gatv2Attention(Function):
         factor: Tensor | None
     ) -> Tensor:  # fmt: skip
         ctx.rel, ctx.slope = rel, slope
-        ctx.fused = _usable(rel, attn.shape[0], x, y, attn, r, factor) and x.shape[1] > 0
+        ctx.fused = usable(rel, attn.shape[0], x, y, attn, r, factor) and x.shape[1] > 0
         if not ctx.fused:
             ctx.save_for_backward(x, y, attn, r, factor)
             return gatv2_plain(rel, slope, x, y, attn, r, factor)
         out = torch.empty(rel.num_to, x.shape[1], dtype=x.dtype)
-        log_total = torch.empty(rel.num_to, attn.shape[0], dtype=x.dtype)
+        stats = torch.empty(rel.num_to, 2, attn.shape[0], dtype=x.dtype)
         over_rows(
-            attention_v2.gatv2_forward, threads_for(2 * rel.num_edges * x.shape[1]), *rel.compressed(), array(x),
-            array(y), array(attn), _or_empty(r, x, 0, x.shape[1]), _or_empty(factor, x, 0, 1), slope,
-            out.numpy(), log_total.numpy(),
+            attention_v2.gatv2_forward, threads_for(2 * rel.num_edges * x.shape[1]), *rel.compressed(), *attn.shape,
+            *rows(x), *rows(y), array(attn).reshape(-1), or_empty(r, x, 0, x.shape[1]), or_empty(factor, x, 0, 1),
+            slope, out.view(-1).numpy(), stats.numpy(),
         )  # fmt: skip
-        ctx.save_for_backward(x, y, attn, r, factor, out, log_total)
+        ctx.save_for_backward(x, y, attn, r, factor, out, stats)
         return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled() or not ctx.fused:
-            return _again(gatv2_plain, ctx, grad)
+            return again(gatv2_plain, ctx, grad)
         rel = ctx.rel
-        x, y, attn, r, factor, out, log_total = ctx.saved_tensors
-        heads = attn.shape[0]
-        dots = (out * grad).view(rel.num_to, heads, -1).sum(-1)
-        d_x = x.new_empty(x.shape)
+        x, y, attn, r, factor, out, stats = ctx.saved_tensors
+        d_x, d_y = empty_like(x, y)
         d_hidden = x.new_empty(rel.num_edges if ctx.needs_input_grad[5] else 0, x.shape[1])
-        d_factor = x.new_empty(rel.num_edges if ctx.needs_input_grad[6] else 0, heads)
-        indptr, index, edge = rel.flip().compressed()
-        threads = threads_for(4 * rel.num_edges * x.shape[1])
-        # Destinations are shared between threads: each adds into its own copy.
-        d_y, d_attn = x.new_zeros(threads, y.numel()), x.new_zeros(threads, attn.numel())
-        read = (
-            index, edge, array(x), array(y), array(attn), _or_empty(r, x, 0, x.shape[1]), _or_empty(factor, x, 0, 1),
-            ctx.slope, array(torch.stack([log_total, dots], 1)), array(grad), d_x.numpy(),
+        d_factor = x.new_empty(rel.num_edges if ctx.needs_input_grad[6] else 0, attn.shape[0])
+        indptr, index, edge = rel.compressed()
+        # Sources are shared between threads: each adds into its own copy.
+        shared = copies(threads_for(4 * rel.num_edges * x.shape[1]), d_x, x.new_empty(1, attn.numel()))
+        given = (
+            index, edge, *attn.shape, *rows(x), *rows(y), array(attn).reshape(-1), or_empty(r, x, 0, x.shape[1]),
+            or_empty(factor, x, 0, 1), ctx.slope, log_sums(stats).view(-1).numpy(), out.view(-1).numpy(),
+            array(grad).reshape(-1),
         )  # fmt: skip
-        written = (d_hidden.numpy(), d_factor.numpy())
+        to_y, to_edges = rows(d_y), (d_hidden.numpy(), d_factor.numpy())
 
         def part(low: int, high: int, i: int) -> None:
-            attention_v2.gatv2_backward(low, high, indptr, *read, d_y[i].numpy(), d_attn[i].numpy(), *written)
+            mine, d_attn = shared[i]
+            attention_v2.gatv2_backward(low, high, indptr, *given, *rows(mine), *to_y, rows(d_attn)[0], *to_edges)
 
-        by_thread(threads, indptr, part)
-        d_r = d_hidden if len(d_hidden) else None
-        d_attn = d_attn.sum(0).view(attn.shape)
-        return None, None, d_x, d_y.sum(0).view(y.shape), d_attn, d_r, _factor_grad(d_factor, factor)
+        by_thread(len(shared), indptr, part)
+        merge(shared)
+        d_attn = shared[0][1].view(attn.shape)
+        return None, None, d_x, d_y, d_attn, d_hidden if len(d_hidden) else None, factor_grad(d_factor, factor)
