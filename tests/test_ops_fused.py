@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from graphkit import GraphKitError, ops
-from graphkit.ops import _stream
+from graphkit.ops import _stream, fused
 from tests.test_ops import GRAPHS, check
 
 
@@ -64,8 +64,10 @@ def test_relu_reduce(graph, reduce, weighted):
         check(run, x, e, w, b, *extra)
 
 
+@pytest.mark.parametrize("kept", [0, 1 << 22])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_filter_sum(graph, weighted):
+def test_filter_sum(monkeypatch, graph, weighted, kept):
+    monkeypatch.setattr(fused, "KEPT", kept)
     x, e, w = draw(graph.num_src_nodes(), 3), draw(graph.num_edges(), 2), draw(3, 2)
     extra = [draw(graph.num_edges())] if weighted and graph.num_edges() else []
 

@@ -40,7 +40,10 @@ class _Isomorphism(Layer):
             self.register_buffer("eps", start)
 
     def _update(self, graph: dgl.DGLGraph, feat: Tensor, received: Tensor) -> Tensor:
-        return self.mlp((1 + self.eps) * ops.dst_rows(graph, feat) + received)
+        own = ops.dst_rows(graph, feat)
+        if isinstance(self.eps, nn.Parameter):
+            return self.mlp((1 + self.eps) * own + received)
+        return self.mlp(torch.add(received, own, alpha=1 + float(self.eps)))  # no array of the scaled rows
 
 
 @register("ginconv", kind="layer", title="How Powerful are Graph Neural Networks?", arxiv="1810.00826")

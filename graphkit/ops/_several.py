@@ -26,8 +26,8 @@ def several_plain(over: Relation | Groups, x: Tensor, reduces: Sequence[str]) ->
     done: dict[str, Tensor] = {}
     groups = over.groups() if isinstance(over, Relation) else over
     if {"std", "var"} & set(reduces):
-        moments = NeighbourMoments if isinstance(over, Relation) else GroupMoments
-        done["mean"], done["var"] = moments.apply(over, x)
+        both = NeighbourMoments.apply(over, x) if isinstance(over, Relation) else GroupMoments.apply(over, x)
+        done["mean"], done["var"] = both
         done["std"] = root(done["var"], groups)
     if {"sum", "mean"} & set(reduces):
         total = NeighbourSum.apply(over, x, None) if isinstance(over, Relation) else GroupSum.apply(over, x)

@@ -19,7 +19,7 @@ from graphkit.ops._linear import array, threads_for
 from graphkit.ops._relation import Relation
 
 #: Numbers in the rows of one piece (of one thread).
-PIECE = 1 << 19
+PIECE = 1 << 18
 
 #: A pure function of edge features and parameters, row by row: ``[e, De], *params -> [e, D]``.
 RowMap = Callable[..., Tensor]

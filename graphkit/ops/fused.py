@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Linear = tuple[Tensor, Tensor | None]
 
+#: Numbers up to which the rows that a network makes of edges are kept for the gradient: making them again takes longer.
+KEPT = 1 << 22
+
 
 def _check(rel: Relation, width: int, edge_feat: Tensor, edge_weight: Tensor | None, mapped: bool) -> None:
     check_rows("edge_feat", edge_feat, rel.num_edges, "edges")
@@ -176,6 +179,8 @@ def filter_sum(
     rel = relation(graph)
     _check_feat(rel, feat)
     _check(rel, feat.shape[1], edge_feat, edge_weight, row_map is not None)
+    if row_map is not None and rel.num_edges * feat.shape[1] <= KEPT:
+        edge_feat, row_map, params = row_map(edge_feat, *params), None, ()
     inputs = together(feat, edge_feat, _column(edge_weight), *params)
     return FilterSum.apply(rel, row_map or identity, 0.0, *inputs).to(feat.dtype)
 
