@@ -45,7 +45,7 @@ def list_datasets(wanted: Filter, as_json: bool) -> None:
     if as_json:
         apart = {True: "verified", False: "unverified"}
         return emit_json({name: [card_record(c) for c in cards if c.verified is is_] for is_, name in apart.items()})
-    counts = ("graphs", "nodes", "edges")
+    counts = [name for name in ("graphs", "nodes", "edges") if any(name in card.statistics for card in cards)]
     show_table(
         "Datasets",
         ("name", "tasks", *counts, "what"),
@@ -54,7 +54,8 @@ def list_datasets(wanted: Filter, as_json: bool) -> None:
         cut="what",
     )
     sure = sum(card.verified for card in cards)
-    print(f"{len(cards)} datasets, {sure} verified: counted in the authors' files; ? is not.")
+    many = "1 dataset" if len(cards) == 1 else f"{len(cards)} datasets"
+    print(f"{many}, {sure} verified: counted in the authors' files; ? is not.")
     print("* needs no download. Edges count both directions. Any set of TUDataset: tu/NAME.")
     print("More on one: graphkit info NAME, graphkit audit NAME")
     return None
@@ -97,13 +98,14 @@ def show_info(card, asked: bool | None, as_json: bool) -> None:
     say(f"{card.name}: {card.title}\n")
     show_pairs(
         [
+            ("also called", ", ".join(card.aliases)),
             ("tasks", ", ".join(card.tasks)),
             ("directed", "yes" if card.directed else "no"),
             ("splits", "; ".join(f"{task}: {card.split_for(task)}" for task in card.tasks)),
             ("target", card.target),
             ("licence", card.licence),
             ("page", card.homepage),
-            ("download", "none needed" if not card.files else f"{len(card.files)} files, checksums on the card"),
+            ("download", "none needed" if not card.files else _download(card)),
             ("checked", "yes" if card.verified else "no: needs verify=False (train --data verify=false)"),
             *(("trap", trap) for trap in card.traps),
         ]
@@ -117,6 +119,15 @@ def show_info(card, asked: bool | None, as_json: bool) -> None:
     print(_wrapped(bibtex(card)))
     print(f"\nTry: graphkit audit {card.name}; graphkit train {card.name}")
     return None
+
+
+def _download(card) -> str:
+    """Say how many files there are, how large, and who vouches for them."""
+    size = sum(entry.bytes for entry in card.files)
+    unit, power = next(((u, p) for u, p in (("GB", 9), ("MB", 6), ("kB", 3)) if size >= 10**p), ("bytes", 0))
+    held = f", {size / 10**power:.3g} {unit} unpacked" if size else ""
+    files = "1 file" if len(card.files) == 1 else f"{len(card.files)} files"
+    return files + held + (", checksums on the card" if card.verified else ", not all with a checksum")
 
 
 def show_counts(stated: Mapping[str, Any], published: Mapping[str, Any], found: Mapping[str, Any]) -> None:

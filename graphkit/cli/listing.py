@@ -7,7 +7,7 @@ from typing import Any
 
 from graphkit.bench.numbers import reported_number
 from graphkit.cli.output import emit_json, say, show_pairs, show_table
-from graphkit.core.errors import unknown
+from graphkit.core.errors import AmbiguousNameError, unknown
 
 #: What to train on, by level.
 EXAMPLES = {"node": "cora", "link": "cora --task link", "graph": "mutag", "triple": "nations"}
@@ -77,11 +77,13 @@ def show_info(name: str, counted: bool | None, as_json: bool) -> None:
     entry = next((found[name.lower()] for found in kinds.values() if name.lower() in found), None)
     try:
         card = data.card(name)
-    except ValueError:
+    except ValueError as error:
         if entry is None:
             layer = layers.find_layer(name)
             if layer is not None:
                 return emit_json(layers.layer_record(layer)) if as_json else layers.show_layer(layer)
+            if isinstance(error, AmbiguousNameError):
+                raise
             choices = [*data.names(), *kinds["model"], *kinds["explainer"], *layers.all_layers()]
             raise unknown("dataset, model or layer", name, choices) from None
         return emit_json(model_record(entry)) if as_json else show_entry(entry)

@@ -14,6 +14,10 @@ class UnknownNameError(GraphKitError):
     """A name that is not registered; the message suggests the nearest one that is."""
 
 
+class AmbiguousNameError(UnknownNameError):
+    """A name that several things share; the message lists them all."""
+
+
 class DataError(GraphKitError):
     """A file or table that cannot be read as what it claims to be; the message names file and line."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.errors import DataError, GraphKitError, UnknownNameError, unknown
+from graphkit.core.errors import AmbiguousNameError, DataError, GraphKitError, unknown
 
 TASKS = ("node", "link", "graph", "triple", "temporal-link", "hyperedge", "forecast")
 #: Split of each task where neither the user nor the card names one.
@@ -184,14 +184,15 @@ def canonical(name: str) -> str:
     Raises
     ------
     UnknownNameError
-        If there is no such dataset (the message suggests the nearest name), or several could be meant (the message
-        lists them all): the name is one that several cards claim as an alias, or what several begin with.
+        If there is no such dataset; the message suggests the nearest name.
+    AmbiguousNameError
+        If several could be meant, which the message lists: several cards claim the name as an alias, or begin with it.
 
     >>> canonical("PTC-mr")
     'ptc_mr'
     >>> canonical("airports")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    graphkit.core.errors.UnknownNameError: the name 'airports' is ambiguous; say which: airports-brazil, ...
+    graphkit.core.errors.AmbiguousNameError: the name 'airports' is ambiguous; say which: airports-brazil, ...
     """
     given = str(name).strip()
     if given.lower().startswith("tu/"):
@@ -204,7 +205,7 @@ def canonical(name: str) -> str:
     if len(claimed) == 1 and len(meant) == 1:
         return meant[0]
     if len(meant) > 1:
-        raise UnknownNameError(f"the name {name!r} is ambiguous; say which: {', '.join(meant)}")
+        raise AmbiguousNameError(f"the name {name!r} is ambiguous; say which: {', '.join(meant)}")
     raise unknown("dataset", name, meant or [*_stems(), *_aliases()])
 
 

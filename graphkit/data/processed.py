@@ -19,6 +19,7 @@ from graphkit.core.errors import DataError
 from graphkit.core.registry import find
 from graphkit.data.cards import Card
 from graphkit.data.collated import Collated
+from graphkit.data.progress import reading
 from graphkit.data.raw import Raw
 from graphkit.data.sources import version
 from graphkit.data.store import CardFiles, home, replacing, sha256
@@ -50,7 +51,8 @@ def read(card: Card, files: CardFiles, options: Mapping[str, Any]) -> Raw:
             files.checksums.update(vouched["checksums"])
             files.unverified.update(vouched["unverified"])
             return raw
-    raw = _call(entry.obj, files, options)
+    with reading(card):
+        raw = _call(entry.obj, files, options)
     path = place(card, options, files) if keep else None  # what was downloaded has its place only now
     if path is not None:
         with contextlib.suppress(DataError):

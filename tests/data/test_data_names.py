@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 import graphkit as gk
-from graphkit.core.errors import UnknownNameError
+from graphkit.core.errors import AmbiguousNameError, UnknownNameError
 from graphkit.data import card, names
 from graphkit.data.cards import canonical, folder
 
@@ -70,7 +70,7 @@ def test_the_plain_name_is_the_most_used_form(name):
 @pytest.mark.parametrize("name", sorted(AMBIGUOUS))
 def test_an_ambiguous_name_is_refused_and_lists_every_form(name):
     for spelling in (name, name.upper()):
-        with pytest.raises(UnknownNameError, match="is ambiguous; say which: ") as caught:
+        with pytest.raises(AmbiguousNameError, match="is ambiguous; say which: ") as caught:
             gk.load(spelling)
         assert re.split(r", ", str(caught.value).partition("say which: ")[2]) == AMBIGUOUS[name]
 

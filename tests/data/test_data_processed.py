@@ -161,3 +161,30 @@ def test_a_cache_that_cannot_be_written_is_passed_over(places, runs, monkeypatch
     monkeypatch.setenv("GRAPHKIT_HOME", os.devnull + "/cache")
     assert load().collated.num_edges == load().collated.num_edges == 6
     assert len(runs) == 2 and find("reader", "tu").options["keep"]
+
+
+def test_a_terminal_shows_what_is_read_for_the_first_time(places, monkeypatch):
+    """In a pseudo-terminal of its own: a spinner on standard error at the first load, nothing at the second."""
+    import pty
+    import subprocess
+    import sys
+
+    program = "import graphkit as gk; print(len(gk.load('tu/TOY', split={'train': [0], 'test': [1]}, verify=False)))"
+    said = []
+    for _ in range(2):
+        leader, follower = pty.openpty()
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=follower) as process:
+            os.close(follower)
+            text = b""
+            while True:
+                try:
+                    part = os.read(leader, 4096)
+                except OSError:  # the terminal is closed
+                    break
+                if not part:
+                    break
+                text += part
+            assert process.communicate(timeout=120)[0].strip() == b"2", text
+        os.close(leader)
+        said.append(text.decode())
+    assert "reading tu/TOY: its raw files" in said[0] and "reading" not in said[1]
