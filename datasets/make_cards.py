@@ -48,6 +48,8 @@ ONLY: dict[str, tuple[str, ...]] = {
     **{f"twitch-{part.lower()}": (f"{part}/*",) for part in ("DE", "ENGB", "ES", "FR", "PTBR", "RU")},
     "hetrec-lastfm": ("user_artists.dat*",),
     "hetrec-lastfm-friends": ("user_friends.dat*",),
+    "zinc250k-jtnn": ("valid.txt*", "test.txt*"),
+    "zinc250k-opt": ("opt.valid.logP-SA", "opt.test.logP-SA"),
     "clutrr": ("data_089907f8.zip",),
     "clutrr-robust": ("data_7c5b0e70.zip",),
     "regenn-covid19-d1": ("D1-045-COVID19.pth",),

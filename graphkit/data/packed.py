@@ -60,7 +60,7 @@ def unpack(data: bytes, entry: FileEntry, source: Source, label: str) -> bytes |
 def _member(data: bytes, entry: FileEntry, source: Source, label: str) -> bytes | None:
     wanted = check_member(source.member, label)
     try:
-        if source.url.endswith(".zip"):
+        if source.url.endswith(".zip") or data.startswith(b"PK"):  # some addresses end in a query
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 found = {name.replace("//", "/"): name for name in archive.namelist()}
                 content = archive.read(found[wanted]) if wanted in found else None
@@ -73,4 +73,6 @@ def _member(data: bytes, entry: FileEntry, source: Source, label: str) -> bytes 
         raise DataError(f"{label} is truncated or not an archive ({error})") from error
     if content is None and not entry.optional:
         raise DataError(f"{label} holds no {wanted}")
+    if content is not None and wanted.endswith(".gz") and not entry.name.endswith(".gz"):
+        return gunzip(content, f"{label}:{wanted}")
     return content

@@ -29,6 +29,7 @@ SLOW |= {
     "fluoride-carbonyl",
     "pattern",
     "qm7",
+    "zinc250k-jtnn",
     "zinc250k-slice",
 }
 #: Hypergraphs.
