@@ -98,17 +98,9 @@ class GATConv(_Attention):
         edge_feats: int = 0, bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(
-            in_feats,
-            out_feats,
-            num_heads,
-            feat_drop,
-            attn_drop,
-            concat,
-            residual,
-            self_loops,
-            negative_slope,
+            in_feats, out_feats, num_heads, feat_drop, attn_drop, concat, residual, self_loops, negative_slope,
             edge_feats,
-        )
+        )  # fmt: skip
         self.weight = nn.Parameter(torch.empty(in_feats, num_heads * self.head_feats))
         self.attn_src = nn.Parameter(torch.empty(num_heads, self.head_feats))
         self.attn_dst = nn.Parameter(torch.empty(num_heads, self.head_feats))
@@ -124,13 +116,9 @@ class GATConv(_Attention):
             nn.init.zeros_(self.bias)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         x = self.feat_drop(feat)
@@ -192,17 +180,9 @@ class GATv2Conv(_Attention):
         edge_feats: int = 0, bias: bool = True, share_weights: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
-            in_feats,
-            out_feats,
-            num_heads,
-            feat_drop,
-            attn_drop,
-            concat,
-            residual,
-            self_loops,
-            negative_slope,
+            in_feats, out_feats, num_heads, feat_drop, attn_drop, concat, residual, self_loops, negative_slope,
             edge_feats,
-        )
+        )  # fmt: skip
         width = num_heads * self.head_feats
         self.fc_src = nn.Linear(in_feats, width, bias=bias)
         self.fc_dst = self.fc_src if share_weights else nn.Linear(in_feats, width, bias=bias)
@@ -218,13 +198,9 @@ class GATv2Conv(_Attention):
                 nn.init.zeros_(fc.bias)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         x = self.feat_drop(feat)
