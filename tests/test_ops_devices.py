@@ -28,10 +28,15 @@ CASES = {
         lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0]),
         lambda g, t: ops.attention_v2(g, t.x, t.z, t.z[0], ops.gather_src(g, t.x), t.w[:, 0]),
     ],
+    "columns": [lambda g, t: torch.cat([part.cos() for part in ops.columns(t.x.flatten(1), (3, 5))], 1)],
     "compact": [lambda g, t: t.x[ops.compact(g, RELATIONS, 3).node]],
     "degrees": [
         lambda g, t: ops.degrees(g, "in", like=t.x)[:, None] * t.s,
         lambda g, t: ops.degrees(g, "out", t.w[:, 0]),
+    ],
+    "dot_attention": [
+        lambda g, t: ops.dot_attention(g, t.z, t.x, t.x)[0],
+        lambda g, t: torch.cat(ops.dot_attention(g, t.z, t.x, t.z, t.e, t.x[..., :2], t.w[:, 0], 0.5), -1),
     ],
     "dropout": [lambda g, t: ops.dropout(t.x, 0.0), lambda g, t: ops.dropout(t.x, 1.0)],
     "dst_rows": [lambda g, t: ops.dst_rows(g, t.x)],
@@ -63,6 +68,11 @@ CASES = {
         ),
         lambda g, t: ops.relu_reduce(g, t.s, t.e, None, "softmax", beta=t.s[0, 0]),
         lambda g, t: ops.relu_reduce(g, t.s, t.e, None, "mean", eps=0.1, power=t.s[0, 0].exp()),
+    ],
+    "scaled_spmm": [
+        lambda g, t: ops.scaled_spmm(g, t.x.flatten(1)),
+        lambda g, t: ops.scaled_spmm(g, t.x.flatten(1), t.s[:, 0].detach(), t.s[:, 1].detach(), self_loops=True),
+        lambda g, t: ops.scaled_spmm(g, t.x.flatten(1), t.s[:, 0], t.s[:, 1], t.w[:, 0], True),
     ],
     "sddmm": [lambda g, t, op=op: ops.sddmm(g, t.x, t.z, op) for op in ("dot", "add", "mul")],
     "segment_ids": [lambda g, t: t.x[ops.segment_ids(OFFSETS)]],
