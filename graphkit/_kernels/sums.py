@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphkit._kernels.common import AHEAD, kernel, prefetch, prefetch_row
+from graphkit._kernels.common import AHEAD, kernel, prefetch_row
 from graphkit._kernels.simd import axpy, dot
 
 
@@ -39,7 +39,7 @@ def neighbour_weighted_sum(low, high, indptr, index, edge, weight, x, out):
         for j in range(indptr[v], indptr[v + 1]):
             if j + AHEAD < last:
                 prefetch_row(flat, index[j + AHEAD] * width, width)
-                prefetch(factors, edge[j + AHEAD] * heads)
+                prefetch_row(factors, edge[j + AHEAD] * heads, heads)
             term, scale = x[index[j]], weight[edge[j]]
             if heads == 1:
                 factor = scale[0]
@@ -71,8 +71,12 @@ def edge_dot(low, high, indptr, index, edge, heads, x, y, out):
         for j in range(indptr[v], indptr[v + 1]):
             if j + AHEAD < last:
                 prefetch_row(flat, index[j + AHEAD] * width, width)
-                prefetch(results, edge[j + AHEAD] * heads)
+                prefetch_row(results, edge[j + AHEAD] * heads, heads)
             other, result = x[index[j]], out[edge[j]]
+            if per_head == 1:
+                for f in range(width):
+                    result[f] = other[f] * mine[f]
+                continue
             if wide:
                 at, to = index[j] * width, v * width
                 for h in range(heads):
@@ -83,3 +87,20 @@ def edge_dot(low, high, indptr, index, edge, heads, x, y, out):
                 for f in range(h * per_head, (h + 1) * per_head):
                     total += other[f] * mine[f]
                 result[h] = total
+
+
+@kernel
+def edge_add(low, high, indptr, index, edge, x, y, out):
+    """``out[edge[j]] = x[index[j]] + y[v]``; x and y ``[n, F]``, out ``[E, F]``."""
+    width = x.shape[1]
+    flat, results = x.reshape(-1), out.reshape(-1)
+    last = indptr[high]
+    for v in range(low, high):
+        mine = y[v]
+        for j in range(indptr[v], indptr[v + 1]):
+            if j + AHEAD < last:
+                prefetch_row(flat, index[j + AHEAD] * width, width)
+                prefetch_row(results, edge[j + AHEAD] * width, width)
+            other, result = x[index[j]], out[edge[j]]
+            for f in range(width):
+                result[f] = other[f] + mine[f]

@@ -23,6 +23,9 @@ SMALL = 1 << 21
 #: (benchmarks/ops/kernels.py).
 LARGE = 1 << 17
 
+#: Numbers from which an array has its memory in large pages.
+LARGE_PAGES = 1 << 21
+
 
 def threads_for(work: int) -> int:
     """Threads for a kernel of ``work`` multiply-adds: torch's number, or one for a small one."""
@@ -32,6 +35,16 @@ def threads_for(work: int) -> int:
 def array(x: Tensor) -> np.ndarray:
     """The tensor's own memory as a contiguous array."""
     return x.detach().contiguous().numpy()
+
+
+def large(*shape: int, dtype: torch.dtype) -> Tensor:
+    """Fresh memory, in large pages where it is large (NumPy asks for them): small ones take longer to fetch."""
+    if torch.Size(shape).numel() < LARGE_PAGES:
+        return torch.empty(shape, dtype=dtype)
+    count = torch.Size(shape).numel() * dtype.itemsize
+    raw = np.empty(count + 64, np.uint8)
+    start = -raw.ctypes.data % 64  # a row then touches no line more than it must
+    return torch.from_numpy(raw[start : start + count]).view(dtype).view(shape)
 
 
 def compiled(*tensors: Tensor | None) -> bool:
@@ -99,7 +112,7 @@ class EdgeDot(Function):
         if not compiled(x, y):
             sender, receiver = rel.ends(x.device)
             return (x[sender] * y[receiver]).view(len(sender), heads, -1).sum(-1)
-        out = torch.empty(rel.num_edges, heads, dtype=x.dtype)
+        out = large(rel.num_edges, heads, dtype=x.dtype)
         indptr, index, edge = rel.compressed()
         threads = threads_for(rel.num_edges * x.shape[1])
         over_rows(sums.edge_dot, threads, indptr, index, edge, heads, array(x), array(y), out.numpy())
@@ -111,6 +124,29 @@ class EdgeDot(Function):
         d_x = NeighbourSum.apply(ctx.rel.flip(), y, grad) if ctx.needs_input_grad[1] else None
         d_y = NeighbourSum.apply(ctx.rel, x, grad) if ctx.needs_input_grad[2] else None
         return None, d_x, d_y, None
+
+
+class EdgeAdd(Function):
+    """``out[e] = x[u] + y[v]`` for each edge (u, v); x ``[from, F]``, y ``[to, F]``."""
+
+    @staticmethod
+    def forward(ctx: Any, rel: Relation, x: Tensor, y: Tensor) -> Tensor:
+        ctx.rel = rel
+        if not compiled(x, y):
+            sender, receiver = rel.ends(x.device)
+            return x[sender] + y[receiver]
+        out = large(rel.num_edges, x.shape[1], dtype=x.dtype)
+        indptr, index, edge = rel.compressed()
+        threads = threads_for(rel.num_edges * x.shape[1])
+        over_rows(sums.edge_add, threads, indptr, index, edge, array(x), array(y), out.numpy())
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad = grad.contiguous()  # once for both
+        d_x = GroupSum.apply(ctx.rel.flip().groups(), grad) if ctx.needs_input_grad[1] else None
+        d_y = GroupSum.apply(ctx.rel.groups(), grad) if ctx.needs_input_grad[2] else None
+        return None, d_x, d_y
 
 
 class GroupSum(Function):
@@ -136,7 +172,10 @@ class GroupGather(Function):
     @staticmethod
     def forward(ctx: Any, groups: Groups, x: Tensor) -> Tensor:
         ctx.groups = groups
-        return x.index_select(0, groups.ids_on(x.device))
+        if not compiled(x):
+            return x.index_select(0, groups.ids_on(x.device))
+        out = large(groups.num_items, x.shape[1], dtype=x.dtype)
+        return torch.index_select(x.detach(), 0, groups.ids, out=out)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

@@ -11,10 +11,10 @@ from torch.autograd import Function
 
 from graphkit._kernels import gates, messages
 from graphkit.ops import _linear
-from graphkit.ops._linear import GroupGather, GroupSum, array
+from graphkit.ops._linear import GroupGather, GroupSum, array, large
 from graphkit.ops._relation import Relation
 from graphkit.ops._stats import GroupSoftmax
-from graphkit.ops._stream import PerThread, RowMap, Stream, large
+from graphkit.ops._stream import PerThread, RowMap, Stream
 
 Grads = tuple[Tensor | None, ...]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from graphkit._kernels.common import by_thread
-from graphkit.ops._linear import array, threads_for
+from graphkit.ops._linear import array, large, threads_for
 from graphkit.ops._relation import Relation
 
 #: Numbers in the rows of one piece (of one thread).
@@ -28,15 +28,6 @@ RowMap = Callable[..., Tensor]
 def identity(edge_feat: Tensor) -> Tensor:
     """The rows as they are."""
     return edge_feat
-
-
-def large(*shape: int, dtype: torch.dtype) -> Tensor:
-    """Fresh memory, in large pages where it is large (NumPy asks for them): small ones take longer to fetch."""
-    size = torch.empty(0, dtype=dtype).element_size()
-    count = int(torch.Size(shape).numel()) * size
-    raw = np.empty(count + 64, np.uint8)
-    start = -raw.ctypes.data % 64  # a row then touches no line more than it must
-    return torch.from_numpy(raw[start : start + count]).view(dtype).view(shape)
 
 
 def _ranges(indptr: np.ndarray, size: int) -> list[tuple[int, int]]:

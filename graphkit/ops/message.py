@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkit.core.errors import GraphKitError, unknown
 from graphkit.ops._checks import REDUCES, check_reduce, check_rows, together
-from graphkit.ops._linear import EdgeDot, GroupGather, GroupSum, NeighbourSum
+from graphkit.ops._linear import EdgeAdd, EdgeDot, GroupGather, GroupSum, NeighbourSum
 from graphkit.ops._relation import Groups, Relation, relation
 from graphkit.ops._several import Several
 from graphkit.ops._stats import Extreme, GroupMoments, NeighbourMean, inverse_counts, root
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import dgl
 
 
-def _weight_columns(weight: Tensor, rel: Relation, feat: Tensor) -> Tensor:
+def weight_columns(weight: Tensor, rel: Relation, feat: Tensor) -> Tensor:
     """Bring edge weights to ``[E, H]`` with H dividing the flat width of feat."""
     check_rows("edge_weight", weight, rel.num_edges, "edges")
     shape, width = tuple(weight.shape[1:]), tuple(feat.shape[1:])
@@ -82,7 +82,7 @@ def spmm(graph: dgl.DGLGraph, feat: Tensor, edge_weight: Tensor | None = None, r
     rel = relation(graph)
     check_rows("feat", feat, rel.num_from, "source nodes")
     if edge_weight is not None:
-        edge_weight = _weight_columns(edge_weight, rel, feat)
+        edge_weight = weight_columns(edge_weight, rel, feat)
     x, weight = together(flat(feat), edge_weight)
     assert x is not None
     if reduce in ("sum", "mean"):
@@ -260,8 +260,10 @@ def sddmm(graph: dgl.DGLGraph, src_feat: Tensor, dst_feat: Tensor, op: str = "do
     if op == "dot":
         heads = src_feat.shape[1:-1]
         return EdgeDot.apply(rel, x, z, _count(heads)).view(rel.num_edges, *heads).to(dtype)
-    mine, other = GroupGather.apply(rel.flip().groups(), x), GroupGather.apply(rel.groups(), z)
-    out = mine + other if op == "add" else mine * other
+    if op == "add":
+        out = EdgeAdd.apply(rel, x, z)
+    else:
+        out = GroupGather.apply(rel.flip().groups(), x) * GroupGather.apply(rel.groups(), z)
     return out.view(rel.num_edges, *src_feat.shape[1:]).to(dtype)
 
 
