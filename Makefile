@@ -37,6 +37,9 @@ bench: $(VENV)/.test
 	$(BIN)/graphkit bench report
 	$(BIN)/python benchmarks/ops/kernels.py
 	$(BIN)/python benchmarks/speed/layers.py
+	$(BIN)/python benchmarks/speed/memory.py
+	$(BIN)/python benchmarks/speed/scaling.py
+	$(BIN)/python benchmarks/speed/relational.py
 	$(BIN)/python benchmarks/loading/loading.py
 
 lint: $(VENV)/.test

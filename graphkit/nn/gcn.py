@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from graphkit import ops
 from graphkit.core.check import check_choice
@@ -69,11 +70,7 @@ class Propagation(nn.Module):
         if self.norm == "recompute" and graph.is_block:
             raise GraphKitError("norm='recompute' does not run on blocks, which lack weighted degrees; use norm='both'")
         s, t = self.scales(graph, feat, edge_weight)
-        x = scale(feat, s)
-        h = ops.spmm(graph, x, edge_weight)
-        if self.self_loops:
-            h = h + ops.dst_rows(graph, x)
-        return scale(h, t)
+        return ops.scaled_spmm(graph, feat, s, t, edge_weight, self.self_loops)
 
     def extra_repr(self) -> str:
         """Return the norm, as ``print`` shows it."""
@@ -155,6 +152,6 @@ class GCNConv(Layer):
         self.check(graph, feat, edge_weight=edge_weight)
         if self.in_feats > self.out_feats:
             h = self.propagate(graph, feat @ self.weight, edge_weight)  # S (X W)
-        else:
-            h = self.propagate(graph, feat, edge_weight) @ self.weight  # (S X) W
-        return h if self.bias is None else h + self.bias
+            return h if self.bias is None else h.add_(self.bias)
+        h = self.propagate(graph, feat, edge_weight)
+        return F.linear(h, self.weight.T, self.bias)  # (S X) W

@@ -4,23 +4,28 @@ The graph is a ``DGLGraph``, a batched graph, a block, or one relation of a hete
 on the CPU run in compiled kernels chosen by measurement (benchmarks/ops); other devices run segmented PyTorch.
 """
 
+from graphkit.ops._pairs import compact
 from graphkit.ops.columns import columns
+from graphkit.ops.dot import dot_attention
 from graphkit.ops.dropout import dropout
 from graphkit.ops.fused import filter_sum, gated_sum, relu_reduce
 from graphkit.ops.graph import add_self_loops, degrees, dst_rows, offsets, pad_self_loops, pair_index
 from graphkit.ops.message import edge_multi_reduce, edge_reduce, gather_dst, gather_src, multi_reduce, sddmm, spmm
+from graphkit.ops.scaled import scaled_spmm
 from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segment_softmax, to_dense
 from graphkit.ops.softmax import attention, attention_v2, edge_softmax
 from graphkit.ops.softplus import shifted_softplus
 from graphkit.ops.sparsemax import edge_sparsemax, segment_sparsemax
-from graphkit.ops.typed import typed_matmul
+from graphkit.ops.typed import typed_matmul, typed_spmm
 
 __all__ = [
     "add_self_loops",
     "attention",
     "attention_v2",
     "columns",
+    "compact",
     "degrees",
+    "dot_attention",
     "dropout",
     "dst_rows",
     "edge_multi_reduce",
@@ -37,6 +42,7 @@ __all__ = [
     "pad_self_loops",
     "pair_index",
     "relu_reduce",
+    "scaled_spmm",
     "sddmm",
     "segment_ids",
     "segment_reduce",
@@ -46,4 +52,5 @@ __all__ = [
     "spmm",
     "to_dense",
     "typed_matmul",
+    "typed_spmm",
 ]
