@@ -1,7 +1,7 @@
 """Forward and backward of relational layers beside DGL's and PyG's own: ``python benchmarks/speed/relational.py``.
 
-AIFB and MUTAG with inverse relations, and a random graph of 1M edges and 50 relations whose sizes are skewed; contenders
-are interleaved in one process for each graph, memory is measured in a process for each case. Writes relational.json and
+AIFB and MUTAG with inverse relations, and a random graph of 1M edges and 50 relations of skewed sizes; contenders are
+interleaved in one process for each graph, memory is measured in a process for each case. Writes relational.json and
 relational.md. A graph whose raw files are not to be had is left out with a line that says so.
 """
 
@@ -10,8 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import graphkit
@@ -21,8 +23,8 @@ GRAPHS = ("aifb", "mutag-rdf", "synthetic")
 LAYERS = ("R-GCN", "R-GCN basis", "R-GCN bdd", "R-GAT", "HGT")
 #: Least wanted ratio of a peer's time to ours, and greatest share of its memory.
 TARGETS = {"dgl": 2.0, "pyg": 3.0}
-#: Seconds after which a case of the memory table is given up.
-SECONDS = 120
+#: Seconds after which the first step of a contender is broken off.
+SECONDS = 20
 
 
 def measure(graph: str, threads: int, only: list[str] | None, rounds: int) -> dict:
@@ -41,7 +43,9 @@ def measure(graph: str, threads: int, only: list[str] | None, rounds: int) -> di
         return {"about": {"skipped": str(error)}, "rows": []}
     rows = []
     for layer in LAYERS if only is None else only:
-        runs, failed = start({k: lambda make=make: make(inputs) for k, make in CONTENDERS[layer].items()})
+        makers = {k: lambda make=make: limited(lambda: make(inputs)) for k, make in CONTENDERS[layer].items()}
+        runs, failed = start(makers)
+        failed = {k: why.removeprefix("RuntimeError: ") for k, why in failed.items()}
         times = interleave(runs, rounds)
         row = {"graph": graph, "layer": layer, "threads": threads, "rounds": rounds, "failed": failed}
         row["ms"] = {k: round(1e3 * min(t), 3) for k, t in times.items()}
@@ -64,8 +68,24 @@ def peak(graph: str, layer: str, library: str) -> int:
     inputs = inputs_of(graph)
     before = _status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    make(inputs)()
+    limited(lambda: make(inputs))
     return _status("VmHWM") - before
+
+
+def limited(make: Callable[[], Callable[[], None]]) -> Callable[[], None]:
+    """Make a step and run it once, giving up after SECONDS."""
+
+    def stop(*_: object) -> None:
+        raise RuntimeError(f"over {SECONDS} s")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    try:
+        run = make()
+        run()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return run
 
 
 def _status(field: str) -> int:
@@ -73,25 +93,30 @@ def _status(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
-def _run(*arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess:
+def _run(*arguments: str, errors: int | None = None) -> subprocess.CompletedProcess:
     command = [sys.executable, __file__, *arguments]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=None, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=errors, text=True, check=False)
 
 
-def memory(graph: str, layer: str) -> dict[str, float | str]:
+def memory(graph: str, layer: str, failed: dict[str, str]) -> dict[str, float | str]:
     """MiB of each library's step, or why there is none, from a process for each."""
     from relational_cases import CONTENDERS
 
     found: dict[str, float | str] = {}
     for library in CONTENDERS[layer]:
-        try:
-            done = _run("--peak", graph, layer, library, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            found[library] = f"over {SECONDS} s"
+        if library in failed:
+            found[library] = failed[library]
             continue
-        found[library] = "out of memory" if done.returncode else round(int(done.stdout) / 2**20, 1)
+        done = _run("--peak", graph, layer, library, errors=subprocess.PIPE)
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        short = done.returncode < 0 or "memory" in last.lower()
+        found[library] = "out of memory" if short else last[:80] if done.returncode else _mib_of(done.stdout)
     print(graph, layer, "MiB", found, file=sys.stderr, flush=True)
     return found
+
+
+def _mib_of(printed: str) -> float:
+    return round(int(printed) / 2**20, 1)
 
 
 def table(result: dict) -> str:
@@ -173,7 +198,7 @@ def _all(arguments: argparse.Namespace) -> dict:
             result["graphs"][graph] = found["about"]
             result["rows"] += found["rows"]
         for row in [row for row in result["rows"] if row["graph"] == graph and row["threads"] == 1]:
-            row["mib"] = memory(graph, row["layer"])
+            row["mib"] = memory(graph, row["layer"], row["failed"])
     order = {name: i for i, name in enumerate(LAYERS)}
     result["rows"].sort(key=lambda row: (GRAPHS.index(row["graph"]), order[row["layer"]], row["threads"]))
     return result

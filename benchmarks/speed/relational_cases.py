@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import dgl
 import dgl.nn as dnn
-import graphkit
 import torch
 import torch_geometric.nn as pyg
 from torch import Tensor, nn
 
+import graphkit
 from graphkit import nn as gk
 
 #: No process of the suite may ask for more than this; a layer that does is a row that says so.
@@ -153,7 +153,7 @@ def dgl_rgat(i: Inputs) -> Callable[[], None]:
 
 def pyg_rgcn(i: Inputs, make: type, **form: int) -> Callable[[], None]:
     """PyG's R-GCN, fast or by a loop over relations."""
-    layer, index = make(WIDTH, WIDTH, i.num_rels, **form, **({"is_sorted": True} if make is pyg.RGCNConv else {})), i.edge_index
+    layer, index = make(WIDTH, WIDTH, i.num_rels, **form, is_sorted=True), i.edge_index
     return step(layer, i, lambda: layer(i.x, index, i.etype))
 
 

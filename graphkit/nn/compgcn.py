@@ -13,7 +13,6 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import register
 from graphkit.nn.gcn import Propagation, scale
 from graphkit.nn.layer import Layer, glorot
-from graphkit.nn.typed import compact
 
 if TYPE_CHECKING:
     import dgl
@@ -116,7 +115,7 @@ class CompGCNConv(Layer):
         if rel_feat is not None:
             check_feat("rel_feat", rel_feat, self.num_rels, self.in_feats)
         z = self.rel if rel_feat is None else rel_feat
-        pairs = compact(graph, etype, self.num_rels)
+        pairs = ops.compact(graph, etype, self.num_rels)
         s, t = self.norm.scales(graph, feat, None)
         message = compose(feat[pairs.node], z[pairs.rel], self.composition)  # [U, in]
         message = ops.typed_matmul(message, self.weight, (2 * pairs.rel >= self.num_rels).long())  # [U, out]

@@ -14,7 +14,7 @@ from graphkit.core.registry import register
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.layer import Layer, glorot
 from graphkit.nn.mlp import make_activation
-from graphkit.nn.typed import TypedLinear, compact
+from graphkit.nn.typed import TypedLinear
 
 if TYPE_CHECKING:
     import dgl
@@ -91,7 +91,7 @@ class HGTConv(Layer):
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
         ntype = self._types(feat, ntype)
-        pairs = compact(graph, etype, self.num_rels)
+        pairs = ops.compact(graph, etype, self.num_rels)
         own, own_type = ops.dst_rows(graph, feat), ops.dst_rows(graph, ntype)
         query = self._heads(self.fc_query(own, own_type))  # [Ndst, H, d]
         key = self._per_relation(self.fc_key(feat, ntype)[pairs.node], self.weight_attn, pairs.rel)  # [U, H, d]

@@ -11,7 +11,6 @@ from graphkit import ops
 from graphkit.core.check import check_heads, check_rate
 from graphkit.core.registry import register
 from graphkit.nn.layer import Layer, glorot
-from graphkit.nn.typed import compact
 
 if TYPE_CHECKING:
     import dgl
@@ -89,7 +88,7 @@ class RelGATConv(Layer):
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``etype [E]`` int64, ``edge_weight [E]``."""
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
-        src, dst = (compact(graph, etype, self.num_rels, end) for end in ("src", "dst"))
+        src, dst = (ops.compact(graph, etype, self.num_rels, end) for end in ("src", "dst"))
         heads = self.weight.unflatten(-1, (self.num_heads, -1))  # [R, in, H, d]
         to_src, to_dst = ((heads * a[:, None]).sum(-1) for a in (self.attn_src, self.attn_dst))  # [R, in, H]
         both = ops.typed_matmul(feat[src.node], torch.cat([self.weight, to_src], -1), src.rel)  # [U, out + H]

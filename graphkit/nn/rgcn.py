@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from graphkit import _dgl, ops
+from graphkit import ops
 from graphkit.core.check import check_choice
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import register
@@ -16,6 +16,50 @@ from graphkit.nn.layer import Layer, glorot
 
 if TYPE_CHECKING:
     import dgl
+
+
+#: A block-diagonal matrix is made of dense pieces up to this wide: smaller products take as long.
+PIECE = 64
+
+
+def weight_shapes(
+    regularizer: str | None, widths: tuple[int, int], num_rels: int, bases: int
+) -> tuple[tuple[int, ...], tuple[int, int] | None]:
+    """Shapes of ``weight`` and of ``coeff``, if there is one.
+
+    Raises
+    ------
+    GraphKitError
+        For an unknown regularizer, no relations, or blocks that do not divide the widths.
+
+    Examples
+    --------
+    >>> weight_shapes("basis", (4, 2), 3, 2)
+    ((2, 4, 2), (3, 2))
+    """
+    check_choice("regularizer", regularizer, (None, "basis", "bdd"))
+    if num_rels < 1:
+        raise GraphKitError(f"num_rels={num_rels} is no number of relations; expected at least 1")
+    if regularizer == "bdd":
+        if widths[0] % bases or widths[1] % bases:
+            raise GraphKitError(f"num_bases={bases} blocks do not divide both widths, {widths[0]} and {widths[1]}")
+        return (num_rels, bases, widths[0] // bases, widths[1] // bases), None
+    return (bases, *widths) if regularizer else (num_rels, *widths), (num_rels, bases) if regularizer else None
+
+
+def merge_blocks(weight: Tensor, piece: int = PIECE) -> Tensor:
+    """Merge diagonal blocks ``[R, B, i, o]`` to larger ones, zeros between, as many as stay within ``piece`` columns.
+
+    >>> merge_blocks(torch.ones(1, 2, 1, 1)).tolist()
+    [[[[1.0, 0.0], [0.0, 1.0]]]]
+    """
+    rels, blocks, wide, deep = weight.shape
+    together = max(n for n in range(1, blocks + 1) if blocks % n == 0 and (n == 1 or n * max(wide, deep) <= piece))
+    if together == 1:
+        return weight
+    apart = torch.eye(together, dtype=weight.dtype, device=weight.device)[:, None, :, None]
+    merged = weight.view(rels, -1, together, wide, 1, deep) * apart  # [R, B / n, n, i, n, o]
+    return merged.reshape(rels, -1, together * wide, together * deep)
 
 
 @register(
@@ -46,8 +90,7 @@ class RelGraphConv(Layer):
     Raises
     ------
     GraphKitError
-        For an unknown regularizer or norm, blocks that do not divide the widths, relation ids out of range, a wrong
-        width or length, or integer features.
+        For an unknown regularizer or norm, blocks that do not divide the widths, ids out of range, or wrong shapes.
 
     Examples
     --------
@@ -62,21 +105,11 @@ class RelGraphConv(Layer):
         num_bases: int | None = None, norm: str = "per_relation", self_loop: bool = True, bias: bool = True,
     ) -> None:  # fmt: skip
         super().__init__(in_feats, out_feats, num_rels=num_rels)
-        check_choice("regularizer", regularizer, (None, "basis", "bdd"))
         check_choice("norm", norm, ("per_relation", "total"))
-        if num_rels < 1:
-            raise GraphKitError(f"num_rels={num_rels} is no number of relations; expected at least 1")
-        bases = num_bases or num_rels
-        if regularizer == "bdd" and (in_feats % bases or out_feats % bases):
-            raise GraphKitError(f"num_bases={bases} blocks do not divide both widths, {in_feats} and {out_feats}")
-        self.regularizer, self.num_bases, self.norm = regularizer, bases, norm
-        shapes: dict[str | None, tuple[int, ...]] = {
-            None: (num_rels, in_feats, out_feats),
-            "basis": (bases, in_feats, out_feats),
-        }
-        shapes["bdd"] = (num_rels, bases, in_feats // bases, out_feats // bases)
-        self.weight = nn.Parameter(torch.empty(shapes[regularizer]))
-        self.coeff = nn.Parameter(torch.empty(num_rels, bases)) if regularizer == "basis" else None
+        self.regularizer, self.num_bases, self.norm = regularizer, num_bases or num_rels, norm
+        weight, coeff = weight_shapes(regularizer, (in_feats, out_feats), num_rels, self.num_bases)
+        self.weight = nn.Parameter(torch.empty(weight))
+        self.coeff = nn.Parameter(torch.empty(coeff)) if coeff else None
         self.loop_weight = nn.Parameter(torch.empty(in_feats, out_feats)) if self_loop else None
         self.bias = nn.Parameter(torch.empty(out_feats)) if bias else None
         self.reset_parameters()
@@ -88,45 +121,25 @@ class RelGraphConv(Layer):
             nn.init.zeros_(self.bias)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``etype [E]`` int64, ``edge_weight [E]``."""
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
-        inverse_c = self._normaliser(graph, feat, etype)  # [E]
-        h = self._messages(graph, feat, etype, scale(inverse_c, edge_weight))
+        if self.norm == "per_relation":
+            inverse_c = ops.compact(graph, etype, self.num_rels, "dst").shares(feat)  # [E]
+            h = self._messages(graph, feat, etype, scale(inverse_c, edge_weight))
+        else:
+            inverse_c = ops.degrees(graph, "in", like=feat).clamp(min=1).reciprocal()  # [Ndst]
+            h = scale(self._messages(graph, feat, etype, edge_weight), inverse_c)
         if self.loop_weight is not None:
             h = h + ops.dst_rows(graph, feat) @ self.loop_weight
         return h if self.bias is None else h + self.bias
 
-    def _normaliser(self, graph: dgl.DGLGraph, feat: Tensor, etype: Tensor) -> Tensor:
-        """Return ``1 / c`` for each edge, ``[E]``."""
-        if self.norm == "total":
-            return ops.gather_dst(graph, ops.degrees(graph, "in", like=feat).clamp(min=1).reciprocal())
-        dst = _dgl.structure(graph).dst.to(etype.device)
-        _, group, count = torch.unique(dst * self.num_rels + etype, return_inverse=True, return_counts=True)
-        return count.to(feat).reciprocal()[group]
-
-    def _messages(self, graph: dgl.DGLGraph, feat: Tensor, etype: Tensor, weight: Tensor) -> Tensor:
+    def _messages(self, graph: dgl.DGLGraph, feat: Tensor, etype: Tensor, weight: Tensor | None) -> Tensor:
         """Return ``sum_e weight_e W_r(e) x_u(e)`` for each target, ``[Ndst, out_feats]``."""
-        if self.coeff is not None:
-            mixed = self.coeff[etype] * weight[:, None]  # [E, B]
-            if self.in_feats > self.out_feats:
-                z = torch.einsum("ni,bio->nbo", feat, self.weight)  # [Nsrc, B, out]
-                return ops.spmm(graph, z, mixed).sum(1)
-            z = ops.spmm(graph, feat[:, None].expand(-1, self.num_bases, -1), mixed)  # [Ndst, B, in]
-            return torch.einsum("nbi,bio->no", z, self.weight)
-        message = scale(ops.gather_src(graph, feat), weight)  # [E, in]
-        if self.regularizer == "bdd":
-            block = torch.arange(self.num_bases, device=etype.device)
-            parts = message.unflatten(-1, (self.num_bases, -1)).flatten(0, 1)  # [E B, in/B]
-            types = (etype[:, None] * self.num_bases + block).flatten()
-            message = ops.typed_matmul(parts, self.weight.flatten(0, 1), types).reshape(-1, self.out_feats)
-        else:
-            message = ops.typed_matmul(message, self.weight, etype)  # [E, out]
-        return ops.edge_reduce(graph, message)
+        matrices = merge_blocks(self.weight) if self.regularizer == "bdd" else self.weight
+        if self.coeff is None:
+            return ops.typed_spmm(graph, feat, matrices, etype, weight)
+        return ops.typed_spmm(graph, feat, matrices, etype, weight, self.coeff)
