@@ -182,6 +182,15 @@ def test_rows_of_the_caller_are_left_alone():
     assert torch.equal(rows, kept)
 
 
+def test_a_filter_that_leaves_out_an_argument_gives_it_no_gradient(monkeypatch):
+    monkeypatch.setattr(fused, "KEPT", 0)
+    graph = dgl.graph(([0, 1], [2, 2]), num_nodes=3)
+    x, e, w = draw(3, 2), draw(2, 4), draw(2)
+    out = ops.filter_sum(graph, x, e, row_map=lambda rows, w: w.expand(len(rows), 2), params=[w])
+    d_e, d_w = torch.autograd.grad(out.sum(), [e, w], allow_unused=True)
+    assert d_e.eq(0).all() and torch.allclose(d_w, x[:2].sum(0))
+
+
 def test_shifted_softplus():
     x = torch.tensor([-200.0, -20.0, -1e-3, 0.0, 1e-3, 20.0, 200.0], requires_grad=True)
     out = ops.shifted_softplus(x)

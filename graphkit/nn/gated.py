@@ -60,13 +60,9 @@ class GatedGCNConv(Layer):
         self.fc_edge = nn.Linear(edge_feats, out_feats, bias=bias) if edge_feats else None  # C
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
         """Return ``[Ndst, out_feats]`` and ``[E, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         # Only sources need B and D, only targets A and E; the op reads B x beside D x.

@@ -131,13 +131,9 @@ class GENConv(_Generalised):
         self.mlp = MLP(out_feats, out_feats, expansion * out_feats, num_layers, norm=norm, bias=bias)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         z = feat if self.fc is None else self.fc(feat)

@@ -76,13 +76,9 @@ class SIRConv(Layer):
         self.dropout, self.norm = Dropout(dropout), Propagation("both", self_loops=False)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         query = self.dropout(self.fc_query(ops.dst_rows(graph, feat)))  # [Ndst, hidden]

@@ -42,6 +42,57 @@ class PerThread(list):
     """One argument for each thread."""
 
 
+class RowMaker:
+    """What ``row_map`` makes of some rows of edge features, and the sums of its gradients over all of them.
+
+    Parameters
+    ----------
+    row_map : callable
+    edge_feat : Tensor
+        ``[E, De]``.
+    params : sequence of Tensor
+    wants : sequence of bool
+        Whether edge_feat, and each of params, needs a gradient.
+    """
+
+    def __init__(self, row_map: RowMap, edge_feat: Tensor, params: Sequence[Tensor], wants: Sequence[bool]) -> None:
+        self.row_map, self.params, self.wants = row_map, params, wants
+        self.d_edge = large(*edge_feat.shape, dtype=edge_feat.dtype) if wants[0] else None
+        self.d_params = [torch.zeros_like(p) if w else None for p, w in zip(params, wants[1:], strict=True)]
+
+    def made(self, rows: Tensor, reads: bool) -> tuple[Tensor, Callable[[Tensor, Any], None]]:
+        """The rows that the map makes (not made for a linear map unless ``reads``), and what takes their gradient."""
+        if self.row_map is linear:
+            return linear(rows, *self.params) if reads else rows, lambda d, ids: self._pull_linear(rows, d, ids)
+        with torch.enable_grad():
+            held = [x.detach().requires_grad_(w) for x, w in zip([rows, *self.params], self.wants, strict=True)]
+            inner = self.row_map(*held)
+
+        def pull(d_inner: Tensor, ids: Any) -> None:
+            wanted = [x for x, w in zip(held, self.wants, strict=True) if w]
+            found = iter(torch.autograd.grad(inner, wanted, d_inner, allow_unused=True))
+            self._add([next(found) if w else None for w in self.wants], ids)
+
+        return inner, pull
+
+    def _pull_linear(self, rows: Tensor, d: Tensor, ids: Any) -> None:
+        makes = (lambda: d @ self.params[0], lambda: d.T @ rows, lambda: d.sum(0))
+        self._add([make() if w else None for make, w in zip(makes, self.wants, strict=False)], ids)
+
+    def _add(self, grads: Sequence[Tensor | None], ids: Any) -> None:
+        first = grads[0]
+        if self.d_edge is not None:
+            if first is None:
+                self.d_edge[ids] = 0
+            elif isinstance(ids, slice):
+                self.d_edge[ids] = first
+            else:
+                self.d_edge.index_copy_(0, ids, first)
+        for total, grad in zip(self.d_params, grads[1:], strict=True):
+            if total is not None and grad is not None:
+                total += grad
+
+
 class Stream:
     """The edges of a relation, a piece at a time, with the rows that ``row_map`` makes of their features.
 
@@ -67,8 +118,7 @@ class Stream:
         self.indptr, self.index, self.edge = rel.compressed()
         self.in_order = rel.in_order()
         self.threads = threads_for(rel.num_edges * width)
-        self.d_edge = large(*edge_feat.shape, dtype=edge_feat.dtype) if self.wants[0] else None
-        self.d_params = [torch.zeros_like(p) if w else None for p, w in zip(params, self.wants[1:], strict=True)]
+        self.maker = RowMaker(row_map, edge_feat, self.params, self.wants)
 
     def pieces(self) -> Iterator[tuple[int, int]]:
         """Ranges of receivers."""
@@ -110,41 +160,12 @@ class Stream:
         """
         for low, high in self.pieces():
             rows, ids = self._features(low, high)
-            inner, pull = self._made(rows, reads)
+            inner, pull = self.maker.made(rows, reads)
             d_inner = torch.empty(len(rows), self.width, dtype=rows.dtype)
             self.run(kernel, low, high, *before, *([array(inner)] if reads else []), *after, d_inner.numpy(), *last)
             if any(self.wants):
                 pull(d_inner, ids)
 
-    def _made(self, rows: Tensor, reads: bool) -> tuple[Tensor, Callable[[Tensor, Any], None]]:
-        """The rows that the map makes, and what hands their gradient on."""
-        if self.row_map is linear:
-            return linear(rows, *self.params) if reads else rows, lambda d, ids: self._pull_linear(rows, d, ids)
-        with torch.enable_grad():
-            held = [x.detach().requires_grad_(w) for x, w in zip([rows, *self.params], self.wants, strict=True)]
-            inner = self.row_map(*held)
-
-        def pull(d_inner: Tensor, ids: Any) -> None:
-            wanted = [x for x, w in zip(held, self.wants, strict=True) if w]
-            found = iter(torch.autograd.grad(inner, wanted, d_inner))
-            self._add([next(found) if w else None for w in self.wants], ids)
-
-        return inner, pull
-
-    def _pull_linear(self, rows: Tensor, d: Tensor, ids: Any) -> None:
-        makes = (lambda: d @ self.params[0], lambda: d.T @ rows, lambda: d.sum(0))
-        self._add([make() if w else None for make, w in zip(makes, self.wants, strict=False)], ids)
-
-    def _add(self, grads: Sequence[Tensor | None], ids: Any) -> None:
-        if self.d_edge is not None:
-            if isinstance(ids, slice):
-                self.d_edge[ids] = grads[0]
-            else:
-                self.d_edge.index_copy_(0, ids, grads[0])
-        for total, grad in zip(self.d_params, grads[1:], strict=True):
-            if total is not None:
-                total += grad
-
     def grads(self) -> list[Tensor | None]:
         """Gradients of edge_feat and of each parameter, once :meth:`backward` ran."""
-        return [self.d_edge, *self.d_params]
+        return [self.maker.d_edge, *self.maker.d_params]
