@@ -98,14 +98,9 @@ class CompGCNConv(Layer):
             nn.init.zeros_(self.bias)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
-        etype: Tensor | None = None,
-        rel_feat: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
+        etype: Tensor | None = None, rel_feat: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``etype [E]`` int64, ``edge_weight [E]``.
 
         ``rel_feat [R, in_feats]`` takes the place of the layer's own relations.

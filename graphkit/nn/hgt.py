@@ -79,18 +79,13 @@ class HGTConv(Layer):
         glorot(self.weight_attn, self.weight_message)
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
-        etype: Tensor | None = None,
-        ntype: Tensor | None = None,
-    ) -> Tensor:
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
+        etype: Tensor | None = None, ntype: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``etype [E]`` and ``ntype [Nsrc]`` int64."""
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
-        ntype = self._types(feat, ntype)
+        ntype = _node_types(feat, ntype, self.num_ntypes)
         pairs = ops.compact(graph, etype, self.num_rels)
         own, own_type = ops.dst_rows(graph, feat), ops.dst_rows(graph, ntype)
         query = self._heads(self.fc_query(own, own_type))  # [Ndst, H, d]
@@ -104,14 +99,6 @@ class HGTConv(Layer):
         share = torch.sigmoid(self.skip)[own_type][:, None]
         return share * h + (1 - share) * (own if self.fc_skip is None else self.fc_skip(own))
 
-    def _types(self, feat: Tensor, ntype: Tensor | None) -> Tensor:
-        if ntype is None:
-            if self.num_ntypes > 1:
-                raise GraphKitError(f"HGTConv expects ntype, the type of each node, of {self.num_ntypes}, got None")
-            return torch.zeros(len(feat), dtype=torch.int64, device=feat.device)
-        check_ids("ntype", ntype, self.num_ntypes, len(feat))
-        return ntype
-
     def _heads(self, flat: Tensor) -> Tensor:
         return flat.unflatten(-1, (self.num_heads, self.head_feats))
 
@@ -119,3 +106,13 @@ class HGTConv(Layer):
         """Multiply each head of ``[U, H d]`` by the matrix of its relation, ``[U, H, d]``."""
         heads = zip(self._heads(flat).unbind(1), weight, strict=True)
         return torch.stack([ops.typed_matmul(rows, matrices, rel) for rows, matrices in heads], 1)
+
+
+def _node_types(feat: Tensor, ntype: Tensor | None, number: int) -> Tensor:
+    """Return the types of the rows of ``feat``, all 0 where there is one type and none is given."""
+    if ntype is None:
+        if number > 1:
+            raise GraphKitError(f"HGTConv expects ntype, the type of each node, of {number}, got None")
+        return torch.zeros(len(feat), dtype=torch.int64, device=feat.device)
+    check_ids("ntype", ntype, number, len(feat))
+    return ntype
