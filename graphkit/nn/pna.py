@@ -99,7 +99,7 @@ class PNAConv(Layer):
         self.check(graph, feat, edge_feat, edge_weight)
         own, theirs = ops.dst_rows(graph, feat), _each(feat, self.fc_src.weight, self.fc_src.bias, self.shares)
         if self.fc_edge is None and edge_weight is None:
-            parts = self._above(ops.multi_reduce(graph, theirs, self.aggregators)) + _shift(self, graph, own)
+            parts = _shifted(self, graph, own, self._above(ops.multi_reduce(graph, theirs, self.aggregators)))
         else:
             mine = _each(own, self.fc_dst.weight, None, self.shares)
             message = ops.sddmm(graph, theirs, mine, "add")  # [E, T width]
@@ -117,17 +117,19 @@ class PNAConv(Layer):
         return _each(rows, self.fc_out.weight, None, self.towers)
 
 
-def _shift(layer: PNAConv, graph: dgl.DGLGraph, own: Tensor) -> Tensor:
-    """What ``M_dst x_v`` adds above U: once for mean, min and max, by the degree for a sum, nothing for std."""
+def _shifted(layer: PNAConv, graph: dgl.DGLGraph, own: Tensor, parts: Tensor) -> Tensor:
+    """Add what ``M_dst x_v`` is above U: once for mean, min and max, by the degree for a sum, nothing for std."""
     degree = ops.degrees(graph, "in", like=own)
-    width, moved = layer.fc_src.in_features, own.new_zeros(len(own), layer.fc_out.out_features)
+    width, some = layer.fc_src.in_features, degree > 0
     u = layer.fc_out.weight.view(layer.towers, -1, len(layer.aggregators), width)
-    for names, times in ((("mean", "min", "max"), (degree > 0).to(own)), (("sum",), degree)):
+    for names, times in ((("mean", "min", "max"), None if bool(some.all()) else some.to(own)), (("sum",), degree)):
         which = [i for i, name in enumerate(layer.aggregators) if name in names]
         if which:
             weight = (u[:, :, which].sum(2) @ layer.fc_dst.weight.view(layer.towers, width, width)).flatten(0, 1)
-            moved = moved + scale(_each(own, weight, None, layer.shares), times)
-    return moved
+            rows = scale(own, times)
+            alone = layer.shares == 1
+            parts = torch.addmm(parts, rows, weight.T) if alone else parts + _each(rows, weight, None, layer.shares)
+    return parts
 
 
 def degree_factors(graph: dgl.DGLGraph, like: Tensor, scalers: Sequence[str], delta: float) -> Tensor:
