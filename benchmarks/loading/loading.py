@@ -43,36 +43,38 @@ def once(python: list[str], scratch: Path, library: str, name: str, features: st
 
 
 def prepare(name: str, scratch: Path, seed: int) -> dict[str, float]:
-    """Write the raw files where each library looks for them."""
-    made = sets.write(name, scratch / "mirror" / "tu" / name, seed)
-    raw = scratch / "pyg" / name / "raw"
-    raw.mkdir(parents=True)
-    for file in (scratch / "mirror" / "tu" / name).iterdir():
-        shutil.copy(file, raw)
-    return made
+    """Write the raw files where each library looks for them, unless they are there already."""
+    folder, facts = scratch / "mirror" / "tu" / name, scratch / f"{name}.json"
+    if not facts.exists():
+        facts.parent.mkdir(parents=True, exist_ok=True)
+        facts.write_text(json.dumps(sets.write(name, folder, seed)))
+        raw = scratch / "pyg" / name / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        for file in folder.iterdir():
+            shutil.copy(file, raw)
+    return json.loads(facts.read_text())
 
 
-def measure(name: str, arguments: argparse.Namespace) -> dict:
-    """First loads once each, then rounds of second loads with a pass."""
+def measure(name: str, scratch: Path, arguments: argparse.Namespace, row: dict) -> dict:
+    """First loads once each, then rounds of second loads with a pass; ``row`` is what an earlier run measured."""
     python = shlex.split(arguments.python)
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        scratch = Path(folder)
-        row: dict = {"set": name, **prepare(name, scratch, arguments.seed), "cases": []}
-        order = random.Random(arguments.seed)
-        first: dict = {}
-        for features in FEATURES:
-            for library in LIBRARIES:  # PyG keeps one processed file, whatever the features
-                first.setdefault((library, features), once(python, scratch, library, name, features))
-        rounds: dict = {key: [] for key in first}
-        for _ in range(arguments.rounds):
-            keys = list(rounds)
-            order.shuffle(keys)
-            for key in keys:
-                rounds[key].append(once(python, scratch, key[0], name, key[1]))
-        for features in FEATURES:
-            row["cases"].append(_case(features, first, rounds))
-    if len({run["edges"] for runs in rounds.values() for run in runs}) > 1:
-        raise SystemExit(f"the batches of {name} do not hold the same edges in both libraries")
+    row = {**row, "set": name, **prepare(name, scratch, arguments.seed)}
+    cases = [(library, features) for features in FEATURES for library in LIBRARIES]
+    if not arguments.rounds_only:
+        for folder in (scratch / "home" / "processed", scratch / "pyg" / name / "processed"):
+            shutil.rmtree(folder, ignore_errors=True)
+        made = [(*case, once(python, scratch, case[0], name, case[1])) for case in cases]
+        # PyG keeps one processed file, whatever the features: its second case here was no first load.
+        row["first"] = {f"{library} {features}": run["load"] for library, features, run in made[:3]}
+    order, rounds = random.Random(arguments.seed), {case: [] for case in cases}
+    for _ in range(arguments.rounds):
+        order.shuffle(cases)
+        for case in cases:
+            rounds[case].append(once(python, scratch, case[0], name, case[1]))
+    if arguments.rounds:
+        row["cases"] = [_case(features, row["first"], rounds) for features in FEATURES]
+        if len({run["edges"] for runs in rounds.values() for run in runs}) > 1:
+            raise SystemExit(f"the batches of {name} do not hold the same edges in both libraries")
     return row
 
 
@@ -91,9 +93,9 @@ def _case(features: str, first: dict, rounds: dict) -> dict:
         [run["import"] + run["load"] + run["pass"] for run in rounds[library, features]] for library in LIBRARIES
     )
     case["peer_ratio_with_import"] = ratio(peer, ours)
-    case["graphkit"]["first_load"] = first["graphkit", features]["load"]
-    if features == "none":
-        case["pyg"]["first_load"] = first["pyg", features]["load"]
+    for library in LIBRARIES:
+        if f"{library} {features}" in first:
+            case[library]["first_load"] = first[f"{library} {features}"]
     case["first_over_second"] = case["graphkit"]["first_load"] / case["graphkit"]["second"]
     return case
 
@@ -114,7 +116,7 @@ def table(result: dict) -> str:
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in result["rows"]:
-        for case in row["cases"]:
+        for case in row.get("cases", ()):
             ours, peer, r = case["graphkit"], case["pyg"], case["peer_ratio"]
             first = f"{peer['first_load']:.1f}" if "first_load" in peer else ""
             lines.append(
@@ -143,17 +145,20 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", choices=list(sets.SIZES), default=list(sets.SIZES))
     parser.add_argument("--python", default=sys.executable, help="the command that starts Python")
-    parser.add_argument("--scratch", type=Path, help="where raw files and caches may lie for the time (1 to 4 GB)")
+    parser.add_argument("--scratch", type=Path, help="a folder that keeps raw files and caches (4 GB) between runs")
+    parser.add_argument("--rounds-only", action="store_true", help="take first loads from the JSON and the scratch")
     parser.add_argument("--out", type=Path, default=HERE / "loading")
     arguments = parser.parse_args()
     threads = os.environ.setdefault("OMP_NUM_THREADS", "2")
     out = arguments.out.with_suffix(".json")
-    before = json.loads(out.read_text())["rows"] if out.exists() else []
+    rows = {row["set"]: row for row in json.loads(out.read_text())["rows"]} if out.exists() else {}
     result = {**provenance(), "rounds": arguments.rounds, "threads": int(threads), "seed": arguments.seed}
     result["command"] = "python benchmarks/loading/loading.py"
-    rows = {row["set"]: row for row in before} | {name: measure(name, arguments) for name in arguments.only}
-    result["rows"] = [rows[name] for name in sets.SIZES if name in rows]
-    out.write_text(json.dumps(result) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in arguments.only:
+            rows[name] = measure(name, arguments.scratch or Path(folder), arguments, rows.get(name, {}))
+            result["rows"] = [rows[name] for name in sets.SIZES if name in rows]
+            out.write_text(json.dumps(result) + "\n")
     arguments.out.with_suffix(".md").write_text(table(result))
     print(table(result))
 

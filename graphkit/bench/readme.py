@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from graphkit.bench.numbers import metric_name, number, reported_number
@@ -50,18 +51,40 @@ def summary() -> str:
     return table(["what", "sets", "verified", "such as"], lines)
 
 
+def _counts(found: Mapping[str, object]) -> str:
+    """Return counts as one cell; of many numbers, such as split sizes, only the first few."""
+
+    def number(value: object) -> str:
+        if isinstance(value, list | tuple):
+            return " ".join(map(str, value[:3])) + (" ..." if len(value) > 3 else "")
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+    return ", ".join(f"{number(value)} {name.replace('_', ' ')}" for name, value in found.items())
+
+
 def datasets() -> str:
-    """Return the table of datasets, from their cards."""
+    """Return the table of datasets: what was counted in the real files (``counted.json``), what was published."""
     from graphkit import data
+    from graphkit.data.cards import folder
+
+    ledger = folder() / "counted.json"
+    counted = json.loads(ledger.read_text()) if ledger.is_file() else {}
 
     def line(card) -> list[object]:
+        found = counted.get(card.name, {}).get("counted")
+        loaded = "" if found is None else "yes" if card.verified else "unverified"
         home = "" if card.files else " (no download)"
-        counts = [card.statistics.get(name, "") for name in ("graphs", "nodes", "edges")]
-        return [f"`{card.name}`", ", ".join(card.tasks), *counts, card.title + home]
+        return [
+            f"`{card.name}`",
+            ", ".join(card.tasks),
+            loaded,
+            _counts(found or {}),
+            _counts(card.published),
+            card.title + home,
+        ]
 
-    return table(
-        ["name", "tasks", "graphs", "nodes", "edges", "what"], (line(data.card(name)) for name in data.names())
-    )
+    columns = ["name", "tasks", "loaded", "computed", "published", "what"]
+    return table(columns, (line(data.card(name)) for name in data.names()))
 
 
 def models() -> str:

@@ -50,6 +50,8 @@ REPORTED = {
     "self_loops": "Self-loops in the raw files: {}; the card says whether they are kept.",
     "skipped": "Raw rows skipped because they could not be read: {}.",
     "without_bonds": "Molecules without a bond: {}.",
+    "repeated_targets": "Repeated rows of labels in the raw files, which agree: {}.",
+    "out_of_order": "Raw rows that are not in the order of time, in which they stand here: {}.",
     "below_threshold": "Raw rows left out as below the threshold: {}.",
 }
 
