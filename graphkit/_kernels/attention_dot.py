@@ -153,12 +153,13 @@ def dot_forward(
 @kernel
 def dot_backward(
     low, high, indptr, index, edge, heads, depth, q, step_q, key, step_k, value, step_v, probe, e, hop, width_e, factor,
-    scale, log_total, dots, grad, grad_heard, d_q, step_dq, d_key, step_dk, d_value, step_dv, d_probe, d_e, d_factor
+    scale, log_total, out, heard, grad, grad_heard, d_q, step_dq, d_key, step_dk, d_value, step_dv, d_probe, d_e,
+    d_factor
 ):  # fmt: skip
     """Gradients of :func:`dot_forward` in one pass over the edges of each destination.
 
-    log_total ``[Ndst, H]`` holds the logs of the softmax's sums, dots ``[Ndst, H]`` is ``out . grad``. d_key and
-    d_value belong to the calling thread and are added to; d_q, d_probe and d_e are written (d_e unless it is empty).
+    log_total ``[Ndst, H]`` holds the logs of the softmax's sums. d_key and d_value belong to the calling thread and
+    are added to; d_q, d_probe and d_e are written (d_e unless it is empty).
     """
     width, wide, factor_of = heads * depth, heads * width_e, q.dtype.type(scale)
     weight, pulls = np.empty(CHUNK * heads + 16, q.dtype), np.empty(CHUNK * heads, q.dtype)
@@ -169,8 +170,13 @@ def dot_backward(
         at, stop = v * width, indptr[v + 1]
         clear(d_q, v * step_dq, width)
         clear(d_probe, v * wide, wide)
+        head_dots(mine, 0, out, at, grad, at, depth, heads, depth)
+        if width_e > 0:
+            head_dots(added, 0, heard, v * wide, grad_heard, v * wide, width_e, heads, width_e)
+            for h in range(heads):
+                mine[h] += added[h]
         for h in range(heads):
-            shift[h], mine[h] = log_total[v, h], dots[v, h]
+            shift[h] = log_total[v, h]
         for first in range(indptr[v], stop, CHUNK):
             count = min(CHUNK, stop - first)
             for k in range(count):

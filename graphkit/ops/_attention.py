@@ -42,16 +42,18 @@ def gatv2_plain(
     return weighted(rel, x, (hidden * attn).sum(-1), factor)
 
 
-def again(plain: Callable, ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+def again(plain: Callable, ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
     """Gradients that are themselves differentiable: run the plain form on the saved inputs and differentiate it."""
-    inputs = ctx.saved_tensors[:5]
+    needs = ctx.needs_input_grad[2:]
     with torch.enable_grad():
         # Aliases: the gradient wanted is the direct one, not the one through another input.
-        held = [None if x is None else x.view_as(x) for x in inputs]
+        held = [None if x is None else x.view_as(x) for x in ctx.saved_tensors[: len(needs)]]
         out = plain(ctx.rel, ctx.slope, *held)
-        wanted = [x for x, need in zip(held, ctx.needs_input_grad[2:], strict=True) if need and x is not None]
-        found = iter(torch.autograd.grad(out, wanted, grad, create_graph=True, allow_unused=True))
-    return None, None, *(next(found) if need else None for need in ctx.needs_input_grad[2:])
+        pairs = [(y, g) for y, g in zip(out if isinstance(out, tuple) else (out,), grads, strict=True) if y.grad_fn]
+        wanted = [x for x, need in zip(held, needs, strict=True) if need and x is not None]
+        made, given = zip(*pairs, strict=True)
+        found = iter(torch.autograd.grad(made, wanted, given, create_graph=True, allow_unused=True))
+    return None, None, *(next(found) if need else None for need in needs)
 
 
 def or_empty(x: Tensor | None, like: Tensor, *shape: int) -> np.ndarray:
