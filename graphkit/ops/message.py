@@ -268,7 +268,7 @@ def sddmm(graph: dgl.DGLGraph, src_feat: Tensor, dst_feat: Tensor, op: str = "do
 
 
 def multi_reduce(graph: dgl.DGLGraph, feat: Tensor, reduces: Sequence[str] = ("mean", "min", "max", "std")) -> Tensor:
-    """Stack several reductions of the same neighbours, sharing their passes over the edges.
+    """Stack several reductions of the same neighbours, with one gather of each row forward and one backward.
 
     Parameters
     ----------
