@@ -118,7 +118,7 @@ def published(row: dict, name: str) -> list[dict]:
     if family == "moleculenet":
         return [{"url": raw_url(row)}, {"url": canonical}]
     if family in FROM_SOURCE:
-        return [{"url": raw_url(row)}] if row["source_repo"] else []
+        return [{"url": raw_url(row)}] if row["source_repo"] else [{"url": canonical}]
     if canonical.endswith(".zip"):
         return [{"url": raw_url(row)}, {"url": canonical, "member": name}]
     if canonical.startswith("https://") and " " not in canonical and "/tree/" not in canonical:

@@ -83,10 +83,10 @@ def _record(rows: list[str], atoms: int, label: str, first: int) -> Record:
         except (ValueError, KeyError, IndexError):
             wanted = "a position and a known element" if i < atoms else f"two atoms from 1 to {atoms} and a bond"
             raise DataError(f"{where}: expected {wanted}, got {row[:60]!r}") from None
-    where = np.array(pos, dtype=np.float64).reshape(-1, 3)
+    places = np.array(pos, dtype=np.float64).reshape(-1, 3)
     return (
         np.array(z, dtype=np.int64),
-        where,
+        places,
         np.array(bonds, dtype=np.int64).reshape(-1, 2),
         np.array(kinds, dtype=np.int64),
     )
