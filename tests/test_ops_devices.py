@@ -91,6 +91,29 @@ CASES = {
         lambda g, t: ops.typed_spmm(g, t.x[:, 0], t.m, RELATIONS.to(t.x.device), t.w[:, 0]),
         lambda g, t: ops.typed_spmm(g, t.x[:, 0], t.m[..., :4].reshape(3, 2, 2, 4), RELATIONS.to(t.x.device)),
     ],
+    "typed_attention": [
+        lambda g, t: ops.typed_attention(
+            g,
+            t.x[:, 0],
+            t.m[..., :4],
+            t.m[:, 0, :4].reshape(3, 2, 2),
+            t.m[:, 1, :4].reshape(3, 2, 2),
+            RELATIONS.to(t.x.device),
+            t.w[:, 0],
+        ),
+    ],
+    "typed_dot_attention": [
+        lambda g, t: ops.typed_dot_attention(
+            g,
+            t.x.flatten(1)[:, :4],
+            t.z.flatten(1)[:, :4],
+            t.x.flatten(1)[:, 4:],
+            t.m[:, :4, :4].reshape(3, 4, 2, 2),
+            RELATIONS.to(t.x.device),
+            2,
+            t.w[:, 0],
+        ),
+    ],
     "typed_matmul": [lambda g, t: ops.typed_matmul(t.x[:, 0], t.m, TYPES.to(t.x.device))],
 }
 CALLS = [
