@@ -140,3 +140,101 @@ def test_bad_input_gets_a_sentence(case, change, words):
 def test_unknown_end_gets_a_sentence(case):
     with pytest.raises(GraphKitError, match="src"):
         ops.compact(*case, RELS, "sources")
+
+
+def rgat_inputs():
+    draw = torch.Generator().manual_seed(2)
+    sizes = ((9, 6), (RELS, 6, 4), (RELS, 2, 2), (RELS, 2, 2), (30,))
+    return [torch.randn(size, generator=draw, dtype=torch.float64).requires_grad_() for size in sizes]
+
+
+def rgat_expected(graph, x, weight, a, c, factor, etype):
+    src, dst = graph.edges(order="eid")
+    z, own = ((x[ends][:, None] @ weight[etype]).view(-1, 2, 2) for ends in (src, dst))
+    score = torch.nn.functional.leaky_relu((z * a[etype]).sum(-1) + (own * c[etype]).sum(-1), 0.2)
+    alpha = ops.edge_softmax(graph, score) * factor[:, None]
+    return ops.edge_reduce(graph, z * alpha[..., None]).flatten(1)
+
+
+def hgt_inputs():
+    draw = torch.Generator().manual_seed(2)
+    sizes = ((9, 4), (9, 4), (9, 4), (RELS, 2, 4, 4), (30,))
+    return [torch.randn(size, generator=draw, dtype=torch.float64).requires_grad_() for size in sizes]
+
+
+def hgt_expected(graph, key, value, query, weight, factor, etype):
+    src, dst = graph.edges(order="eid")
+    k, v = ((x[src][:, None] @ weight[etype, i]).view(-1, 2, 2) for i, x in enumerate((key, value)))
+    alpha = ops.edge_softmax(graph, (k * query[dst].view(-1, 2, 2)).sum(-1)) * factor[:, None]
+    return ops.edge_reduce(graph, v * alpha[..., None]).flatten(1)
+
+
+def rgat(graph, etype, x, weight, a, c, factor):
+    return ops.typed_attention(graph, x, weight, a, c, etype, factor)
+
+
+def hgt(graph, etype, key, value, query, weight, factor):
+    return ops.typed_dot_attention(graph, key, value, query, weight, etype, 2, factor)
+
+
+ATTENTIONS = pytest.mark.parametrize(
+    ("run", "inputs", "wanted"), [(rgat, rgat_inputs, rgat_expected), (hgt, hgt_inputs, hgt_expected)]
+)
+
+
+@ATTENTIONS
+@pytest.mark.parametrize("rows", [3, 2048])
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_attention_is_its_sum_over_edges(case, monkeypatch, run, inputs, wanted, rows, scale):
+    """Also where the scores are so great that their exponentials overflow."""
+    monkeypatch.setattr(_pairs, "ROWS", rows)
+    monkeypatch.setattr(_typed, "ROWS", rows)
+    graph, etype = case
+    used = inputs()
+    used[0] = (used[0] * scale).detach().requires_grad_()
+    got, expect = run(graph, etype, *used), wanted(graph, *used, etype)
+    assert torch.allclose(got, expect, atol=1e-10 * scale)
+    pull = torch.randn(got.shape, dtype=torch.float64)
+    for a, b in zip(torch.autograd.grad(got, used, pull), torch.autograd.grad(expect, used, pull), strict=True):
+        assert torch.allclose(a, b, atol=1e-9 * scale)
+
+
+@ATTENTIONS
+def test_attention_has_gradients_of_any_order(case, run, inputs, wanted):
+    graph, etype = case
+    assert gradcheck(lambda *x: run(graph, etype, *x), inputs())
+    assert gradgradcheck(lambda *x: run(graph, etype, *x), inputs())
+
+
+@ATTENTIONS
+def test_attention_over_no_edges_is_zero(run, inputs, wanted):
+    graph, used = dgl.graph(([], []), num_nodes=9), inputs()
+    used[-1] = torch.zeros(0, dtype=torch.float64, requires_grad=True)
+    out = run(graph, torch.zeros(0, dtype=torch.int64), *used)
+    assert out.shape == (9, 4)
+    assert not out.any()
+
+
+@ATTENTIONS
+def test_attention_refuses_what_does_not_fit(case, run, inputs, wanted):
+    graph, etype = case
+    used = [x.detach() for x in inputs()]
+    with pytest.raises(GraphKitError, match=f"etype holds id {RELS}"):
+        run(graph, torch.full_like(etype, RELS), *used)
+    with pytest.raises(GraphKitError, match="weight"):
+        run(graph, etype, torch.ones(9, 5), *used[1:])
+    with pytest.raises(GraphKitError, match="source nodes"):
+        run(graph, etype, used[0][:8], *used[1:])
+
+
+def test_dropout_of_attention_drops_edges_of_heads(case):
+    """Values of one, so that what comes out is the sum of what is kept."""
+    graph, etype = case
+    ones = torch.ones(9, 1), torch.ones(RELS, 1, 1), torch.zeros(RELS, 1, 1), torch.zeros(RELS, 1, 1)
+    torch.manual_seed(0)
+    out = ops.typed_attention(graph, *ones, etype, attn_drop=0.5).flatten()
+    whole = ops.typed_attention(graph, *ones, etype).flatten()
+    assert torch.allclose(whole, (graph.in_degrees() > 0).float())
+    assert not torch.allclose(out, whole)
+    kept = out / 2 * graph.in_degrees()
+    assert torch.allclose(kept, kept.round(), atol=1e-5)

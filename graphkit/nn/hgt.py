@@ -14,6 +14,7 @@ from graphkit.core.registry import register
 from graphkit.nn.dropout import Dropout
 from graphkit.nn.layer import Layer, glorot
 from graphkit.nn.mlp import make_activation
+from graphkit.nn.rgcn import merge_blocks
 from graphkit.nn.typed import TypedLinear
 
 if TYPE_CHECKING:
@@ -86,26 +87,14 @@ class HGTConv(Layer):
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
         ntype = _node_types(feat, ntype, self.num_ntypes)
-        pairs = ops.compact(graph, etype, self.num_rels)
         own, own_type = ops.dst_rows(graph, feat), ops.dst_rows(graph, ntype)
-        query = self._heads(self.fc_query(own, own_type))  # [Ndst, H, d]
-        key = self._per_relation(self.fc_key(feat, ntype)[pairs.node], self.weight_attn, pairs.rel)  # [U, H, d]
-        key = key * (self.prior[pairs.rel] * self.head_feats**-0.5)[..., None]
-        alpha = ops.edge_softmax(pairs.graph, ops.sddmm(pairs.graph, key, query))  # [E, H]
-        alpha = alpha if edge_weight is None else alpha * edge_weight[:, None]
-        value = self._per_relation(self.fc_value(feat, ntype)[pairs.node], self.weight_message, pairs.rel)
-        h = self.activation(ops.spmm(pairs.graph, value, alpha).flatten(1))
-        h = self.dropout(self.fc_out(h, own_type))
+        key, value, query = self.fc_key(feat, ntype), self.fc_value(feat, ntype), self.fc_query(own, own_type)
+        attn = self.weight_attn * (self.prior.t() * self.head_feats**-0.5)[..., None, None]
+        weight = merge_blocks(torch.cat([attn, self.weight_message]).transpose(0, 1))  # [R, B, 2 H d / B, 2 H d / B]
+        h = ops.typed_dot_attention(graph, key, value, query, weight, etype, self.num_heads, edge_weight)
+        h = self.dropout(self.fc_out(self.activation(h), own_type))
         share = torch.sigmoid(self.skip)[own_type][:, None]
         return share * h + (1 - share) * (own if self.fc_skip is None else self.fc_skip(own))
-
-    def _heads(self, flat: Tensor) -> Tensor:
-        return flat.unflatten(-1, (self.num_heads, self.head_feats))
-
-    def _per_relation(self, flat: Tensor, weight: Tensor, rel: Tensor) -> Tensor:
-        """Multiply each head of ``[U, H d]`` by the matrix of its relation, ``[U, H, d]``."""
-        heads = zip(self._heads(flat).unbind(1), weight, strict=True)
-        return torch.stack([ops.typed_matmul(rows, matrices, rel) for rows, matrices in heads], 1)
 
 
 def _node_types(feat: Tensor, ntype: Tensor | None, number: int) -> Tensor:

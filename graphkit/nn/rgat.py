@@ -88,17 +88,10 @@ class RelGATConv(Layer):
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``etype [E]`` int64, ``edge_weight [E]``."""
         self.check(graph, feat, edge_weight=edge_weight, etype=etype)
         assert etype is not None
-        src, dst = (ops.compact(graph, etype, self.num_rels, end) for end in ("src", "dst"))
-        heads = self.weight.unflatten(-1, (self.num_heads, -1))  # [R, in, H, d]
-        to_src, to_dst = ((heads * a[:, None]).sum(-1) for a in (self.attn_src, self.attn_dst))  # [R, in, H]
-        both = ops.typed_matmul(feat[src.node], torch.cat([self.weight, to_src], -1), src.rel)  # [U, out + H]
-        z, s_src = both.split([self.out_feats, self.num_heads], -1)
-        own = ops.dst_rows(graph, feat)
-        s_edge = ops.typed_matmul(own[dst.node], to_dst, dst.rel)[dst.pair]  # [E, H]
-        h = ops.attention(
-            src.graph, z.unflatten(-1, (self.num_heads, -1)), s_src, own.new_zeros(len(own), self.num_heads), s_edge,
-            edge_weight, self.negative_slope, self.attn_drop if self.training else 0.0,
-        ).flatten(1)  # fmt: skip
+        h = ops.typed_attention(
+            graph, feat, self.weight, self.attn_src, self.attn_dst, etype, edge_weight, self.negative_slope,
+            self.attn_drop if self.training else 0.0,
+        )  # fmt: skip
         if self.loop_weight is not None:
-            h = h + own @ self.loop_weight
+            h = h + ops.dst_rows(graph, feat) @ self.loop_weight
         return h if self.bias is None else h + self.bias

@@ -16,7 +16,7 @@ from graphkit.ops.segment import from_dense, segment_ids, segment_reduce, segmen
 from graphkit.ops.softmax import attention, attention_v2, edge_softmax
 from graphkit.ops.softplus import shifted_softplus
 from graphkit.ops.sparsemax import edge_sparsemax, segment_sparsemax
-from graphkit.ops.typed import typed_matmul, typed_spmm
+from graphkit.ops.typed import typed_attention, typed_dot_attention, typed_matmul, typed_spmm
 
 __all__ = [
     "add_self_loops",
@@ -51,6 +51,8 @@ __all__ = [
     "shifted_softplus",
     "spmm",
     "to_dense",
+    "typed_attention",
+    "typed_dot_attention",
     "typed_matmul",
     "typed_spmm",
 ]
