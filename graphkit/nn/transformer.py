@@ -76,40 +76,20 @@ class TransformerConv(Layer):
         self.fc_gate = nn.Linear(3 * out_feats, 1, bias=False) if skip and gate else None
 
     def forward(
-        self,
-        graph: dgl.DGLGraph,
-        feat: Tensor,
-        edge_feat: Tensor | None = None,
-        edge_weight: Tensor | None = None,
+        self, graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, edge_weight: Tensor | None = None,
         etype: Tensor | None = None,
-    ) -> Tensor:
+    ) -> Tensor:  # fmt: skip
         """Return ``[Ndst, out_feats]`` for ``feat [Nsrc, in_feats]``, ``edge_feat [E, De]``, ``edge_weight [E]``."""
         self.check(graph, feat, edge_feat, edge_weight)
         own = ops.dst_rows(graph, feat)
         query, key, value = (self._heads(x) for x in self._projected(graph, feat, own))  # [N, H, D]
-        drop = self.attn_drop if self.training else 0.0
+        drop = self.attn_drop * self.training
         given = {"edge_weight": edge_weight, "scale": self.head_feats**-0.5, "attn_drop": drop}
         if self.fc_edge is None:
             heard, _ = ops.dot_attention(graph, query, key, value, **given)
         else:
-            assert edge_feat is not None
-            heard = self._with_edges(graph, query, key, value, edge_feat, given)
+            heard = _with_edges(self, graph, query, key, value, edge_feat, given)
         return self._output(own, heard.flatten(1) if self.concat else heard.mean(1))
-
-    def _with_edges(
-        self, graph: dgl.DGLGraph, query: Tensor, key: Tensor, value: Tensor, edge_feat: Tensor, given: dict[str, Any]
-    ) -> Tensor:
-        assert self.fc_edge is not None
-        if self.edge_feats > self.narrow * self.head_feats:
-            edge = self._heads(self.fc_edge(edge_feat))  # [E, H, D]
-            heard, of_edges = ops.dot_attention(graph, query, key, value, edge, query, **given)
-            assert of_edges is not None
-            return heard + of_edges
-        # q . (W e) = (W^T q) . e, and sum alpha W e = W sum alpha e
-        weight = self._heads(self.fc_edge.weight.T).transpose(0, 1)  # [H, De, D]
-        probe = torch.einsum("nhd,hed->nhe", query, weight)
-        heard, of_edges = ops.dot_attention(graph, query, key, value, edge_feat, probe, **given)
-        return heard + torch.einsum("nhe,hed->nhd", of_edges, weight)
 
     def _projected(self, graph: dgl.DGLGraph, feat: Tensor, own: Tensor) -> tuple[Tensor, ...]:
         """Return query, key and value, by one product where all rows are targets."""
@@ -128,3 +108,25 @@ class TransformerConv(Layer):
             return heard + skip
         b = torch.sigmoid(self.fc_gate(torch.cat([heard, skip, heard - skip], -1)))
         return b * skip + (1 - b) * heard
+
+
+def _with_edges(
+    layer: TransformerConv,
+    graph: dgl.DGLGraph,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    edge_feat: Tensor,
+    given: dict[str, Any],
+) -> Tensor:
+    assert layer.fc_edge is not None
+    if layer.edge_feats > layer.narrow * layer.head_feats:
+        edge = layer._heads(layer.fc_edge(edge_feat))  # [E, H, D]
+        heard, of_edges = ops.dot_attention(graph, query, key, value, edge, query, **given)
+        assert of_edges is not None
+        return heard + of_edges
+    # q . (W e) = (W^T q) . e, and sum alpha W e = W sum alpha e
+    weight = layer._heads(layer.fc_edge.weight.T).transpose(0, 1)  # [H, De, D]
+    probe = torch.einsum("nhd,hed->nhe", query, weight)
+    heard, of_edges = ops.dot_attention(graph, query, key, value, edge_feat, probe, **given)
+    return heard + torch.einsum("nhe,hed->nhd", of_edges, weight)
