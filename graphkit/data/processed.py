@@ -143,6 +143,8 @@ def _alone(arrays: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
 
 def _sum(value: Tensor) -> int:
     """Add the bytes of an array up, eight at a time and modulo 2^64: as fast as memory, and any one change shows."""
+    if not value.numel():  # whose stride may be one that cannot be viewed as bytes
+        return 0
     flat = value.reshape(-1).view(torch.uint8)
     whole = len(flat) // 8 * 8
     return int(flat[:whole].view(torch.int64).sum()) + int(flat[whole:].sum())

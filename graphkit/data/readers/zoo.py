@@ -74,6 +74,22 @@ def _edges(sizes: list[int], layers: Weights) -> tuple[Tensor, Tensor, Tensor]:
     return torch.cat(src), torch.cat(dst), torch.cat([weight.detach().reshape(-1) for weight, _ in layers])
 
 
+def _net(seed: int, i: int, x: Tensor, y: Tensor, cut: int) -> tuple[Tensor, Tensor, Tensor, float, dict]:
+    """Train network ``i`` on the first ``cut`` rows; return its neurons, connections, weights, accuracy and recipe."""
+    recipe = _recipe(numpy_generator(seed, "digits-zoo", i))
+    rng = generator(seed, "digits-zoo", "net", i)
+    layers, sizes = _initial(recipe["sizes"], rng), recipe["sizes"]
+    _train(layers, x[:cut], y[:cut], recipe, rng)
+    with torch.no_grad():
+        hit = _forward(layers, x[cut:], recipe["activation"]).argmax(1) == y[cut:]
+    src, dst, weight = _edges(sizes, layers)
+    place = torch.tensor([0, *range(1, len(sizes) - 1), 3]).repeat_interleave(torch.tensor(sizes))
+    bias = torch.cat([torch.zeros(sizes[0]), *(bias.detach() for _, bias in layers)])
+    kind = torch.full((len(place),), ACTIVATIONS.index(recipe["activation"]))
+    rows = torch.cat([bias[:, None], one_hot(place, 4), one_hot(kind, 2)], dim=1)
+    return rows, torch.stack([src, dst]), weight, float(hit.float().mean()), recipe
+
+
 @register(
     "digits-zoo",
     kind="reader",
@@ -122,25 +138,9 @@ def read_digits_zoo(files: Files | None = None, *, graph_seed: int = 0, num_nets
     x = torch.from_numpy(held.data[order] / 16.0).float()
     y = torch.from_numpy(held.target[order].astype(np.int64))
     cut = round(0.7 * len(y))
-    nodes, ends, weights, counts, edges, labels, recipes = [], [], [], [], [], [], []
-    for i in range(num_nets):
-        recipe = _recipe(numpy_generator(graph_seed, "digits-zoo", i))
-        rng = generator(graph_seed, "digits-zoo", "net", i)
-        layers, sizes = _initial(recipe["sizes"], rng), recipe["sizes"]
-        _train(layers, x[:cut], y[:cut], recipe, rng)
-        with torch.no_grad():
-            hit = _forward(layers, x[cut:], recipe["activation"]).argmax(1) == y[cut:]
-        src, dst, weight = _edges(sizes, layers)
-        place = torch.tensor([0, *range(1, len(sizes) - 1), 3]).repeat_interleave(torch.tensor(sizes))
-        bias = torch.cat([torch.zeros(sizes[0]), *(bias.detach() for _, bias in layers)])
-        kind = torch.full((len(place),), ACTIVATIONS.index(recipe["activation"]))
-        nodes.append(torch.cat([bias[:, None], one_hot(place, 4), one_hot(kind, 2)], dim=1))
-        ends.append(torch.stack([src, dst]))
-        weights.append(weight)
-        counts.append(len(place))
-        edges.append(len(src))
-        labels.append(float(hit.float().mean()))
-        recipes.append(recipe)
+    nets = [_net(graph_seed, i, x, y, cut) for i in range(num_nets)]
+    nodes, ends, weights, labels, recipes = zip(*nets, strict=True)
+    counts, edges = [len(rows) for rows in nodes], [len(rows) for rows in weights]
     flat, joined = torch.cat(weights), torch.cat(ends, dim=1)
     facts = {
         "label": torch.tensor(labels).unsqueeze(1),
