@@ -47,12 +47,6 @@ class _Vectors:
     def mul(self, a, b):
         return self.builder.fmul(a, b, flags=_LOOSE)
 
-    def leaky(self, z, slope):
-        """Leaky ReLU of z, and its derivative."""
-        positive = self.builder.fcmp_ordered(">", z, ir.Constant(self.type, [0.0] * _LANES))
-        side = self.builder.select(positive, ir.Constant(self.type, [1.0] * _LANES), slope)
-        return self.mul(z, side), side
-
     def total(self, vector):
         name = f"llvm.vector.reduce.fadd.v{_LANES}f{8 * self.align}"
         declared = ir.FunctionType(self.element, [self.element, self.type])
@@ -82,56 +76,6 @@ def dot8(typingctx, x, i, y, j):
         return v.total(v.mul(v.load(signature.args[0], *args[:2]), v.load(signature.args[2], *args[2:])))
 
     return x.dtype(x, i, y, j), codegen
-
-
-@intrinsic
-def score8(typingctx, s, i, t, j, slope, out, k, top):
-    """``out[k:k+8] = leaky(s[i:i+8] + t[j:j+8])`` and ``top[...]`` their maximum so far."""
-
-    def codegen(context, builder, signature, args):
-        v = _Vectors(context, builder, signature.args[0])
-        a = signature.args
-        z, _ = v.leaky(v.add(v.load(a[0], *args[:2]), v.load(a[2], *args[2:4])), v.splat(args[4]))
-        v.store(z, a[5], args[5], args[6])
-        zero = ir.Constant(args[6].type, 0)
-        old = v.load(a[7], args[7], zero)
-        v.store(builder.select(builder.fcmp_ordered(">", z, old), z, old), a[7], args[7], zero)
-        return context.get_dummy_value()
-
-    return types.void(s, i, t, j, s.dtype, out, k, top), codegen
-
-
-@intrinsic
-def leaky_dot8(typingctx, x, i, y, j, a, k, slope):
-    """``a[k:k+8] . leaky(x[i:i+8] + y[j:j+8])``."""
-
-    def codegen(context, builder, signature, args):
-        v = _Vectors(context, builder, signature.args[0])
-        t = signature.args
-        z, _ = v.leaky(v.add(v.load(t[0], *args[:2]), v.load(t[2], *args[2:4])), v.splat(args[6]))
-        return v.total(v.mul(z, v.load(t[4], *args[4:6])))
-
-    return x.dtype(x, i, y, j, a, k, x.dtype), codegen
-
-
-@intrinsic
-def gatv2_back8(typingctx, x, i, y, j, attn, k, g, n, d_score, alpha, slope, d_x, d_y, o, d_attn):
-    """Gradients of eight columns of one edge of GATv2 attention; see :func:`attention_v2.gatv2_backward`."""
-
-    def codegen(context, builder, signature, args):
-        v = _Vectors(context, builder, signature.args[0])
-        t = signature.args
-        z, side = v.leaky(v.add(v.load(t[0], *args[:2]), v.load(t[2], *args[2:4])), v.splat(args[10]))
-        pull = v.splat(args[8])
-        d_z = v.mul(v.mul(pull, v.load(t[4], *args[4:6])), side)
-        v.store(v.add(v.load(t[14], args[14], args[5]), v.mul(pull, z)), t[14], args[14], args[5])
-        sent = v.mul(v.splat(args[9]), v.load(t[6], *args[6:8]))
-        v.store(v.add(v.load(t[11], args[11], args[1]), v.add(sent, d_z)), t[11], args[11], args[1])
-        v.store(v.add(v.load(t[12], args[12], args[13]), d_z), t[12], args[12], args[13])
-        return context.get_dummy_value()
-
-    f = x.dtype
-    return types.void(x, i, y, j, attn, k, g, n, f, f, f, d_x, d_y, o, d_attn), codegen
 
 
 @intrinsic
