@@ -13,6 +13,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,15 +25,18 @@ LAYERS = ("R-GCN", "R-GCN basis", "R-GCN bdd", "R-GAT", "HGT")
 #: Least wanted ratio of a peer's time to ours, and greatest share of its memory.
 TARGETS = {"dgl": 2.0, "pyg": 3.0}
 #: Seconds after which the first step of a contender is broken off.
-SECONDS = 20
+SECONDS = 30
+#: A contender whose first step takes longer than SLOW seconds runs in the first SLOW_ROUNDS rounds only (at two threads
+#: in one).
+SLOW, SLOW_ROUNDS = 3.0, 3
 
 
-def measure(graph: str, threads: int, only: list[str] | None, rounds: int) -> dict:
-    """What a graph is, and a row for each layer; each layer's contenders are interleaved."""
+def measure(graph: str, threads: int, only: list[str] | None, rounds: int, failed: dict) -> dict:
+    """What a graph is, and a row for each layer; ``failed`` says what is not to be tried, by layer and library."""
     import torch
     from dgl.utils import set_num_threads
     from relational_cases import CONTENDERS, MEMORY_LIMIT, inputs_of
-    from timing import interleave, ratio, start
+    from timing import ratio
 
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     torch.set_num_threads(threads)
@@ -43,17 +47,38 @@ def measure(graph: str, threads: int, only: list[str] | None, rounds: int) -> di
         return {"about": {"skipped": str(error)}, "rows": []}
     rows = []
     for layer in LAYERS if only is None else only:
-        makers = {k: lambda make=make: limited(lambda: make(inputs)) for k, make in CONTENDERS[layer].items()}
-        runs, failed = start(makers)
-        failed = {k: why.removeprefix("RuntimeError: ") for k, why in failed.items()}
-        times = interleave(runs, rounds)
-        row = {"graph": graph, "layer": layer, "threads": threads, "rounds": rounds, "failed": failed}
+        makers = {k: lambda make=make: make(inputs) for k, make in CONTENDERS[layer].items()}
+        times, why = race(makers, failed.get(layer, {}), rounds, SLOW_ROUNDS if threads == 1 else 1)
+        row = {"graph": graph, "layer": layer, "threads": threads, "failed": why}
         row["ms"] = {k: round(1e3 * min(t), 3) for k, t in times.items()}
         row["ratios"] = {k: ratio(t, times["graphkit"]) for k, t in times.items() if k != "graphkit"}
         row["rounds_ms"] = {k: [round(1e3 * v, 3) for v in t] for k, t in times.items()}
-        print(graph, layer, threads, row["ms"], failed or "", file=sys.stderr, flush=True)
+        print(graph, layer, threads, row["ms"], why or "", file=sys.stderr, flush=True)
         rows.append(row)
     return {"about": inputs.about(), "rows": rows}
+
+
+def race(
+    makers: dict[str, Callable[[], Callable[[], None]]], failed: dict[str, str], rounds: int, slow_rounds: int
+) -> tuple[dict[str, list[float]], dict[str, str]]:
+    """Seconds of each contender in each round, slow ones in the first rounds only, and why some have none."""
+    from timing import interleave
+
+    runs, slow, why = {}, set(), dict(failed)
+    for name in makers.keys() - failed.keys():
+        try:
+            runs[name], first = limited(makers[name])
+        except (RuntimeError, MemoryError) as error:
+            said = str(error).splitlines()[0][:80] if str(error) else "out of memory"
+            why[name] = "out of memory" if "memory" in said.lower() else said
+        else:
+            slow |= {name} if first > SLOW else set()
+    runs = {name: runs[name] for name in makers if name in runs}
+    if not slow:
+        return interleave(runs, rounds), why
+    times = interleave(runs, slow_rounds)
+    more = interleave({name: run for name, run in runs.items() if name not in slow}, rounds - slow_rounds)
+    return {name: t + more.get(name, []) for name, t in times.items()}, why
 
 
 def peak(graph: str, layer: str, library: str) -> int:
@@ -72,12 +97,13 @@ def peak(graph: str, layer: str, library: str) -> int:
     return _status("VmHWM") - before
 
 
-def limited(make: Callable[[], Callable[[], None]]) -> Callable[[], None]:
-    """Make a step and run it once, giving up after SECONDS."""
+def limited(make: Callable[[], Callable[[], None]]) -> tuple[Callable[[], None], float]:
+    """Make a step and run it once, giving up after SECONDS; with the seconds that this took."""
 
     def stop(*_: object) -> None:
         raise RuntimeError(f"over {SECONDS} s")
 
+    began = time.perf_counter()
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
@@ -85,7 +111,7 @@ def limited(make: Callable[[], Callable[[], None]]) -> Callable[[], None]:
         run()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    return run
+    return run, time.perf_counter() - began
 
 
 def _status(field: str) -> int:
@@ -125,7 +151,7 @@ def table(result: dict) -> str:
         "# Relational layers",
         "",
         "Forward + backward, gradients of inputs and parameters, float32, 64 columns in and out; least of the "
-        f"interleaved rounds, on {result['processor']}. A ratio is the peer's time over GraphKit's with its 95 % "
+        f"interleaved rounds ({SLOW_ROUNDS} of a contender over {SLOW:g} s, 1 at two threads), on {result['processor']}. A ratio is the peer's time over GraphKit's with its 95 % "
         "bootstrap interval; targets (twice DGL, three times PyG, less memory than both) are judged at one thread. "
         "Memory is how far the resident memory rises from before the layer is built to the highest of its first step, "
         "indices included, MiB. " + result["peers"],
@@ -191,7 +217,8 @@ def _all(arguments: argparse.Namespace) -> dict:
     only = ["--only", *arguments.only] if arguments.only else []
     for graph in arguments.graphs:
         for threads in arguments.threads:
-            done = _run("--worker", graph, str(threads), "--rounds", str(arguments.rounds), *only)
+            known = json.dumps({row["layer"]: row["failed"] for row in result["rows"] if row["graph"] == graph})
+            done = _run("--worker", graph, str(threads), known, "--rounds", str(arguments.rounds), *only)
             if done.returncode:
                 raise SystemExit(f"error: the process of {graph} ended with {done.returncode}")
             found = json.loads(done.stdout)
@@ -213,12 +240,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--out", type=Path, default=HERE / "relational")
     parser.add_argument("--table", action="store_true", help="write the table from the JSON and measure nothing")
-    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        graph, threads = arguments.worker
-        print(json.dumps(measure(graph, int(threads), arguments.only, arguments.rounds)))
+        graph, threads, known = arguments.worker
+        print(json.dumps(measure(graph, int(threads), arguments.only, arguments.rounds, json.loads(known))))
         return
     if arguments.peak:
         print(peak(*arguments.peak))
