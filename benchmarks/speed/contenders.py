@@ -214,15 +214,16 @@ class ProjectedGINE(nn.Module):
 
 
 class PNADense(nn.Module):
-    """The products with PNA's weights alone, on rows that are there already."""
+    """The products with PNA's weights alone, as our layer runs them, on rows that are there already."""
 
     def __init__(self, i: Inputs) -> None:
         super().__init__()
         self.layer = gk.PNAConv(*_two(i), delta=i.delta)
         self.heard = torch.randn(i.size.nodes, self.layer.fc_out.in_features, requires_grad=True)
+        self.shift = nn.Linear(i.size.d_in, self.layer.fc_out.out_features, bias=False)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """All four products."""
         layer = self.layer
-        made = layer.fc_src(feat).sum() + layer.fc_dst(feat).sum()
+        made = layer.fc_src(feat).sum() + self.shift(feat).sum()
         return made + layer.fc_self(feat).sum() + layer.fc_out(self.heard).sum()
