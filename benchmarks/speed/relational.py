@@ -151,7 +151,8 @@ def table(result: dict) -> str:
         "# Relational layers",
         "",
         "Forward + backward, gradients of inputs and parameters, float32, 64 columns in and out; least of the "
-        f"interleaved rounds ({SLOW_ROUNDS} of a contender over {SLOW:g} s, 1 at two threads), on {result['processor']}. A ratio is the peer's time over GraphKit's with its 95 % "
+        f"interleaved rounds ({SLOW_ROUNDS} of a contender over {SLOW:g} s, 1 at two threads), on "
+        f"{result['processor']}. A ratio is the peer's time over GraphKit's with its 95 % "
         "bootstrap interval; targets (twice DGL, three times PyG, less memory than both) are judged at one thread. "
         "Memory is how far the resident memory rises from before the layer is built to the highest of its first step, "
         "indices included, MiB. " + result["peers"],
