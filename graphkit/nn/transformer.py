@@ -27,8 +27,8 @@ class TransformerConv(Layer):
     """Transformer attention: ``h_v = W_skip x_v + ||_heads sum_u w_uv alpha_uv (V x_u + W_e e_uv)``.
 
     ``alpha_uv = softmax_u(Q x_v . (K x_u + W_e e_uv) / sqrt(D))``; weights do not enter it. With ``gate``,
-    ``h = b * skip + (1 - b) * heard``, ``b = sigmoid(g . [heard, skip, heard - skip])``. Edge features narrower than a
-    head are multiplied and summed as they are, and ``W_e`` is applied to nodes.
+    ``h = b * skip + (1 - b) * heard``, ``b = sigmoid(g . [heard, skip, heard - skip])``. Edge features of at most
+    twice the width of a head are multiplied and summed as they are, and ``W_e`` is applied to nodes.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class TransformerConv(Layer):
     torch.Size([3, 6])
     """
 
-    #: Up to how many times the width of a head edge features are read as they are (measured at 16 and 8: 2 is ahead).
+    #: Up to how many times the width of a head edge features are read as they are; chosen by count, not by measurement.
     narrow: ClassVar[int] = 2
 
     def __init__(
