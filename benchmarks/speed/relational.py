@@ -69,8 +69,8 @@ def race(
         try:
             runs[name], first = limited(makers[name])
         except (RuntimeError, MemoryError) as error:
-            said = str(error).splitlines()[0][:80] if str(error) else "out of memory"
-            why[name] = "out of memory" if "memory" in said.lower() else said
+            said = str(error) or "out of memory"
+            why[name] = "out of memory" if "memory" in said.lower() else said.splitlines()[0][:80]
         else:
             slow |= {name} if first > SLOW else set()
     runs = {name: runs[name] for name in makers if name in runs}
