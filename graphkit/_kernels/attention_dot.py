@@ -93,6 +93,15 @@ def send_row(d_x, stride, weight, index, first, count, q, i, heads, depth):
 @kernel
 def edge_grads(d_e, edge, first, count, pulls, probe, weight, grad, i, hop, heads, depth):
     """``d_e = pulls * probe + weight * grad`` of a chunk, added up over the heads that share an edge's row."""
+    if hop == 0 and depth % LANES == 0:
+        for c in range(0, depth, LANES):
+            for k in range(count):
+                result, w = splat(d_e.dtype.type(0)), k * heads
+                for h in range(heads):
+                    j = i + h * depth + c
+                    result = result + splat(pulls[w + h]) * load(probe, j) + splat(weight[w + h]) * load(grad, j)
+                store(d_e, edge[first + k] * depth + c, result)
+        return
     for k in range(count):
         at = edge[first + k] * (heads * depth if hop > 0 else depth)
         clear(d_e, at, heads * depth if hop > 0 else depth)
@@ -187,6 +196,8 @@ def dot_backward(
                 prefetch_row(d_key, u * step_dk, width)
                 prefetch_row(d_value, u * step_dv, width)
                 prefetch_row(e, edge[j] * row_e, row_e)
+                if d_e.shape[0] > 0:
+                    prefetch_row(d_e, edge[j] * row_e, row_e)
             row_dots(weight, q, v * step_q, key, step_k, index, first, count, depth, heads, depth, factor_of, added[:0])
             row_dots(pulls, grad, at, value, step_v, index, first, count, depth, heads, depth, one, added[:0])
             if width_e > 0:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from graphkit._kernels.common import by_thread
+from graphkit._kernels.copies import put_rows, take_rows
 from graphkit.ops._linear import array, large, threads_for
 from graphkit.ops._relation import Relation
 
@@ -87,7 +88,7 @@ class RowMaker:
             elif isinstance(ids, slice):
                 self.d_edge[ids] = first
             else:
-                self.d_edge.index_copy_(0, ids, first)
+                put_rows(array(first), ids.numpy(), self.d_edge.numpy())
         for total, grad in zip(self.d_params, grads[1:], strict=True):
             if total is not None and grad is not None:
                 total += grad
@@ -138,8 +139,10 @@ class Stream:
         first, last = int(self.indptr[low]), int(self.indptr[high])
         if self.in_order:
             return self.edge_feat[first:last], slice(first, last)
-        ids = torch.from_numpy(self.edge[first:last])
-        return self.edge_feat.index_select(0, ids), ids
+        ids = self.edge[first:last]
+        rows = torch.empty(len(ids), *self.edge_feat.shape[1:], dtype=self.edge_feat.dtype)
+        take_rows(array(self.edge_feat), ids, rows.numpy())
+        return rows, torch.from_numpy(ids)
 
     def forward(self, kernel: Callable, before: Sequence[Any], after: Sequence[Any]) -> None:
         """Run a kernel over all edges; the piece's rows come between ``before`` and ``after``."""
