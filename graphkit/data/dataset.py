@@ -430,4 +430,5 @@ class Dataset:
 def _arrays(part: Any) -> list[Tensor]:
     if isinstance(part, Tensor):
         return [part]
-    return [x for pairs in (part.pos, part.neg) for x in (pairs.src, pairs.dst, pairs.rel) if x is not None]
+    found = [x for pairs in (part.pos, part.neg) for x in (pairs.src, pairs.dst, pairs.rel)]
+    return [x for x in (*found, getattr(part, "candidates", None)) if x is not None]

@@ -37,7 +37,7 @@ def protocols(task: str) -> list[str]:
     """Return the names of the split protocols that a task can use.
 
     >>> sorted(protocols("link"))
-    ['per-user', 'random-link']
+    ['per-user', 'public', 'random-link']
     """
     return [name for name, entry in entries("split").items() if task in entry.level.split()]
 
@@ -70,7 +70,7 @@ def divide(data: Dataset, split: str | Mapping[str, Any], seed: int, options: di
     if not isinstance(parts, Mapping):
         raise GraphKitError(f"a split is a mapping of train, val, test; got {type(parts).__name__}")
     if data.task == "link":
-        links = _links(data, parts)
+        links = _links(data, parts, published=isinstance(split, str) and split.lower() == "public")
         return Divided(links, data.collated.keep_edges(message_mask(data, links)))
     if data.task == "triple":
         ids = check_parts(parts, data.collated.num_edges, "edges")
@@ -103,8 +103,11 @@ def _triples(full: Collated, ids: Tensor) -> TripleSplit:
     return TripleSplit(Pairs(full.src[ids], full.dst[ids], etype[ids]))
 
 
-def _links(data: Dataset, parts: Mapping[str, Any]) -> dict[str, LinkSplit]:
-    """Check that links of the parts are disjoint and that no stored non-link is a link of any part."""
+def _links(data: Dataset, parts: Mapping[str, Any], published: bool = False) -> dict[str, LinkSplit]:
+    """Check that links of the parts are disjoint and that no stored non-link is a link of any part.
+
+    A published split is taken as it is; its reader counts in the report what is unsound about it.
+    """
     made, seen = {}, torch.empty(0, dtype=torch.int64)
     total = data.collated.num_nodes
 
@@ -117,16 +120,29 @@ def _links(data: Dataset, parts: Mapping[str, Any]) -> dict[str, LinkSplit]:
             raise GraphKitError("a split of links is a mapping of train, val, test to LinkSplit(pos, neg)")
         for pairs in (part.pos, part.neg):
             _check_ids(pairs, total, name)
+        if part.candidates is not None:
+            _check_candidates(part, total, name)
+        made[name] = part
+        if published:
+            continue
         mine = codes(part.pos)
         if len(mine.unique()) != len(mine) or torch.isin(mine, seen).any():
             raise GraphKitError(f"the split's part {name} repeats links of its own or of another part")
         seen = torch.cat([seen, mine])
-        made[name] = part
     every = torch.cat([links, seen])
     for name, part in made.items():
-        if torch.isin(codes(part.neg), every).any():
+        if not published and torch.isin(codes(part.neg), every).any():
             raise GraphKitError(f"the split's part {name} stores true links as negatives")
     return {name: made.get(name, LinkSplit(Pairs(seen[:0], seen[:0]))) for name in PARTS}
+
+
+def _check_candidates(part: LinkSplit, total: int, name: str) -> None:
+    found = part.candidates
+    if found.dim() != 2 or len(found) != len(part.pos):
+        raise GraphKitError(
+            f"the split's part {name} has candidates of shape {list(found.shape)}; expected [{len(part.pos)}, K]"
+        )
+    _check_ids(Pairs(found.reshape(-1), found.reshape(-1)[:0]), total, name)
 
 
 def _check_ids(pairs: Pairs, total: int, name: str) -> None:

@@ -21,6 +21,8 @@ from graphkit.tasks.base import Task, fanouts_of, options_of, place, total
 
 #: Most pairs of nodes that the reconstruction loss looks at in one step.
 ALL_PAIRS = 1 << 26
+#: Most pairs to score in one pass where each link has its own candidates.
+PAIRS_AT_ONCE = 1 << 22
 
 
 def check_pairs(pairs: Pairs | None, num_nodes: int, num_relations: int | None = None) -> Pairs:
@@ -173,11 +175,15 @@ class LinkTask(PairTask):
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """AUC, average precision and the chosen scores of the split's links against its stored negatives."""
         part = self.ids(split)
-        if getattr(part, "neg", None) is None or not len(part.neg):
+        if getattr(part, "candidates", None) is not None:
+            pos, neg = self._against_candidates(model, part)
+        elif getattr(part, "neg", None) is None or not len(part.neg):
             raise GraphKitError(f"the {split} split of {self.data.name} has no stored negatives to score links against")
-        pred = self.predict(model, Pairs.cat([part.pos, part.neg])).float()
-        pos, neg = pred[: len(part.pos)], pred[len(part.pos) :]
-        label = torch.cat([torch.ones_like(pos), torch.zeros_like(neg)])
+        else:
+            pred = self.predict(model, Pairs.cat([part.pos, part.neg])).float()
+            pos, neg = pred[: len(part.pos)], pred[len(part.pos) :]
+        pred = torch.cat([pos, neg.reshape(-1)])
+        label = torch.cat([torch.ones_like(pos), torch.zeros_like(neg).reshape(-1)])
         found = {
             "loss": float(F.binary_cross_entropy_with_logits(pred, label)),
             "auc": metrics.roc_auc(pred, label),
@@ -187,8 +193,23 @@ class LinkTask(PairTask):
             if name == "mrr":
                 found[name] = metrics.mrr(metrics.ranks(pos, neg))
             elif name.startswith("hits@"):
-                found[name] = metrics.hits_against(pos, neg, int(name[5:]))
+                k = int(name[5:])
+                single = neg.dim() == 1
+                found[name] = (
+                    metrics.hits_against(pos, neg, k) if single else metrics.hits_at_k(metrics.ranks(pos, neg), k)
+                )
         return found
+
+    def _against_candidates(self, model: nn.Module, part: Any) -> tuple[Tensor, Tensor]:
+        """Return the scores of links ``[P]`` and of each one's own false destinations ``[P, K]``."""
+        width = part.candidates.shape[1]
+        scores = []
+        for rows in torch.arange(len(part.pos)).split(max(PAIRS_AT_ONCE // max(width, 1), 1)):
+            src, dst = part.pos.src[rows], torch.cat([part.pos.dst[rows, None], part.candidates[rows]], dim=1)
+            pairs = Pairs(src.repeat_interleave(width + 1), dst.reshape(-1))
+            scores.append(self.predict(model, pairs).float().reshape(len(rows), width + 1))
+        every = torch.cat(scores) if scores else torch.empty(0, width + 1)
+        return every[:, 0], every[:, 1:]
 
     def predict(self, model: nn.Module, what: Any = None) -> Tensor:
         """Return the scores ``[P]`` of the pairs ``what``, before the sigmoid."""

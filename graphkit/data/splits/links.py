@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,11 +33,15 @@ class LinkSplit:
     pos : Pairs
         True links, each undirected one once.
     neg : Pairs
-        Stored non-links of the same number; empty for training, where they are drawn anew.
+        Stored non-links, by default as many; empty for training, where they are drawn anew.
+    candidates : Tensor, optional
+        The false destinations that each link of ``pos`` is ranked against, int64 ``[P, K]``, where the publisher gave
+        every source its own; ``neg`` is empty then.
     """
 
     pos: Pairs
     neg: Pairs = field(default_factory=_none)
+    candidates: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.pos)
@@ -241,11 +246,55 @@ def _pairs(codes: np.ndarray, num_nodes: int, turn: np.random.Generator | None) 
 
 
 def message_mask(data: Dataset, parts: dict[str, LinkSplit]) -> Tensor:
-    """Say of each edge whether it may carry messages, being no held-out link in either direction, bool ``[E]``."""
+    """Say of each edge whether it may carry messages, being no held-out link in either direction, bool ``[E]``.
+
+    Links that a publisher put into training and a later part alike (see :func:`published_links`) carry messages.
+    """
     full = data.collated
-    codes = pair_codes(full.src.numpy(), full.dst.numpy(), full.num_nodes, data.undirected)
-    held = [pair_codes(p.pos.src.numpy(), p.pos.dst.numpy(), full.num_nodes, data.undirected) for p in held_out(parts)]
-    return torch.from_numpy(~np.isin(codes, np.concatenate(held))) if held else torch.ones(len(codes), dtype=torch.bool)
+
+    def coded(pairs: Pairs) -> np.ndarray:
+        return pair_codes(pairs.src.numpy(), pairs.dst.numpy(), full.num_nodes, data.undirected)
+
+    codes = coded(data.known)
+    held = [coded(part.pos) for part in held_out(parts)]
+    if not held:
+        return torch.ones(len(codes), dtype=torch.bool)
+    kept = coded(parts["train"].pos) if "train" in parts else codes[:0]
+    return torch.from_numpy(~np.isin(codes, np.concatenate(held)) | np.isin(codes, kept))
+
+
+def published_links(parts: Mapping[str, Any], name: str) -> dict[str, LinkSplit]:
+    """Return a published split of links as it is, also where it repeats links or has true links among its negatives.
+
+    Parameters
+    ----------
+    parts : mapping of str to Tensor
+        What a reader gives as the split ``public``: int64 pairs ``[P, 2]`` of ``train``, ``val`` and ``test``; for
+        ``val`` and ``test`` perhaps non-links ``val_neg`` ``[K, 2]``, or ``val_candidates`` ``[P, K]``, the false
+        destinations of each link.
+    name : str
+        The dataset, for errors.
+
+    Raises
+    ------
+    GraphKitError
+        If the parts are not pairs, as where the published split is one of nodes.
+
+    Examples
+    --------
+    >>> made = published_links({"train": torch.tensor([[0, 1], [1, 2]]), "val": torch.tensor([[0, 2]])}, "toy")
+    >>> len(made["train"]), made["val"].pos.dst.tolist(), len(made["test"])
+    (2, [2], 0)
+    """
+    made = {}
+    for part in ("train", "val", "test"):
+        held = {key: parts.get(key) for key in (part, f"{part}_neg")}
+        for key, rows in held.items():
+            if rows is not None and (rows.dim() != 2 or rows.shape[1] != 2):
+                raise GraphKitError(f"{name} was published with a split, but {key} holds no pairs of nodes")
+        pos, neg = (_none() if rows is None else Pairs(*rows.T.contiguous()) for rows in held.values())
+        made[part] = LinkSplit(pos, neg, parts.get(f"{part}_candidates"))
+    return made
 
 
 def held_out(parts: dict[str, LinkSplit]) -> list[LinkSplit]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import numpy_generator
 from graphkit.core.registry import register
+from graphkit.data.splits.links import published_links
 
 if TYPE_CHECKING:
     from graphkit.data.dataset import Dataset
@@ -119,9 +120,11 @@ def stratified_order(classes: np.ndarray, rng: np.random.Generator) -> np.ndarra
     return np.lexsort((rng.random(len(classes)), place))
 
 
-@register("public", kind="split", level="node graph triple temporal-link hyperedge")
+@register("public", kind="split", level="node link graph triple temporal-link hyperedge")
 def public(data: Dataset, seed: int = 0) -> Any:
     """Take the one split that was published with the dataset (Planetoid's 20 a class, 500, 1000; the files of triples).
+
+    Links come with the published negatives, and as published: what a publisher put into two parts stays in both.
 
     Raises
     ------
@@ -131,7 +134,8 @@ def public(data: Dataset, seed: int = 0) -> Any:
     if "public" not in data.published:
         known = [*data.published, "random"]
         raise GraphKitError(f"{data.name} has no public split; available: {', '.join(known)}")
-    return data.published["public"]
+    found = data.published["public"]
+    return published_links(found, data.name) if data.task == "link" else found
 
 
 @register("random", kind="split", level="node graph")
