@@ -18,7 +18,7 @@ from graphkit.data.cards import TASKS, Card
 from graphkit.data.collated import Collated
 from graphkit.data.divide import Divided, divide, keywords, protocols
 from graphkit.data.raw import Raw
-from graphkit.data.timed import Queries, count, queries_of, series_of, times_of, width, windows_of
+from graphkit.data.timed import Queries, candidates_of, count, queries_of, series_of, times_of, width, windows_of
 from graphkit.graphs.hypergraph import NTYPES, unflatten
 
 if TYPE_CHECKING:
@@ -164,6 +164,10 @@ class Dataset:
     def queries(self) -> Queries:
         """What a generated stream asks: true events, each with the one false destination to rank below it."""
         return queries_of(self)
+
+    def candidates(self, part: str) -> Queries:
+        """Return the events of a part and the published negatives to rank each against, ``neg`` ``[Q, K]``."""
+        return candidates_of(self, part)
 
     @property
     def series(self) -> Tensor:

@@ -25,7 +25,8 @@ class Queries:
     src, dst : Tensor
         The event's nodes, int64 ``[Q]``.
     neg : Tensor
-        The destination that must score lower at that time, int64 ``[Q]``.
+        The destination that must score lower at that time, int64 ``[Q]``; of published negatives ``[Q, K]``, and -1
+        where an event has fewer than K.
     """
 
     event: Tensor
@@ -55,6 +56,30 @@ def queries_of(data: Dataset) -> Queries:
         raise GraphKitError(f"{data.name} states no queries; generated streams such as 'twin-closure' do")
     event = (full.edge_fields["negative"] >= 0).nonzero()[:, 0]
     return Queries(event, full.src[event], full.dst[event], full.edge_fields["negative"][event])
+
+
+def candidates_of(data: Dataset, part: str) -> Queries:
+    """Return the events of a part of the split that were published with negatives, and those.
+
+    Raises
+    ------
+    GraphKitError
+        If there are none, or no such part.
+
+    >>> import graphkit as gk
+    >>> gk.load("twin-closure").candidates("val")
+    Traceback (most recent call last):
+    graphkit.core.errors.GraphKitError: twin-closure came without negatives for 'val'; sets of TGB have them
+    """
+    if part not in data.splits:
+        raise unknown("split", part, data.splits)
+    held = data.published.get("negatives", {})
+    if f"{part}_event" not in held:
+        raise GraphKitError(f"{data.name} came without negatives for {part!r}; sets of TGB have them")
+    event, full = held[f"{part}_event"], data.collated
+    mine = torch.isin(event, data.splits[part])
+    event = event[mine]
+    return Queries(event, full.src[event], full.dst[event], held[f"{part}_candidates"][mine])
 
 
 def times_of(data: Dataset) -> Tensor:

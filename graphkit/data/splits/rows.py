@@ -132,7 +132,7 @@ def public(data: Dataset, seed: int = 0) -> Any:
         If none was.
     """
     if "public" not in data.published:
-        known = [*data.published, "random"]
+        known = [*(name for name in data.published if name != "negatives"), "random"]
         raise GraphKitError(f"{data.name} has no public split; available: {', '.join(known)}")
     found = data.published["public"]
     return published_links(found, data.name) if data.task == "link" else found
