@@ -8,6 +8,7 @@ from graphkit.core.errors import DataError
 from graphkit.core.registry import register
 from graphkit.data import tables, unpickle
 from graphkit.data.raw import Raw
+from graphkit.data.readers.hdf import table_of_hdf
 from graphkit.data.readers.series import edges_of_matrix, series_raw, table_of_series
 from graphkit.data.store import Files
 
@@ -25,19 +26,21 @@ def read_dcrnn(files: Files) -> Raw:
     Parameters
     ----------
     files : Files
-        ``adj_*.pkl``; ``graph_sensor_locations*.csv`` (with a header or without); and, for the task ``forecast``,
-        ``speed.csv``: a header of sensor ids and one line a step, as HDF readers export the published ``.h5`` files.
+        ``adj_*.pkl``; ``graph_sensor_locations*.csv`` (with a header or without); and, for the task ``forecast``, the
+        published ``.h5`` of speeds (which takes h5py) or ``speed.csv``: a header of sensor ids and one line a step.
 
     Returns
     -------
     Raw
         Edge field ``weight``, the diagonal's ones as self-loops; node field ``pos`` (latitude, longitude);
-        ``names["node"]``; graph field ``series`` if there is a ``speed.csv``.
+        ``names["node"]``; graph field ``series`` if there are speeds.
 
     Raises
     ------
     DataError
-        If the pickle has another form, or a sensor no position.
+        If the pickle has another form, a sensor no position, or there are two files of speeds.
+    MissingExtraError
+        If there is an ``.h5``, but not h5py.
     """
     found = [name for name in files.names() if name.startswith("adj_") and name.endswith(".pkl")]
     if len(found) != 1:
@@ -52,9 +55,12 @@ def read_dcrnn(files: Files) -> Raw:
         raise DataError(f"{label} has {len(ids)} sensor ids and a matrix of {len(held[2])} rows")
     where = [name for name in files.names() if name.startswith("graph_sensor_locations")]
     fields = {"pos": _positions(files, where[0], ids)} if where else {}
+    speeds = [name for name in files.names() if name == "speed.csv" or name.endswith(".h5")]
+    if len(speeds) > 1:
+        raise DataError(f"expected speeds in one file among the raw files, found {', '.join(speeds)}")
     series = None
-    if "speed.csv" in files.names():
-        series = table_of_series(files, "speed.csv", ids)
+    if speeds:
+        series = (table_of_hdf if speeds[0].endswith(".h5") else table_of_series)(files, speeds[0], ids)
     return series_raw(edges, len(ids), label, weight, series, None, fields, {"node": ids})
 
 
