@@ -126,7 +126,7 @@ def test_kernels_equal_composed_ops_over_many_pieces(monkeypatch, dtype, in_orde
         return torch.randn(*shape, dtype=dtype).requires_grad_()
 
     weight = torch.rand(900, dtype=dtype).requires_grad_()
-    for width in (1, 5, 24):
+    for width in (1, 5, 24, 128):
         x, e, linear = rand(64, width), rand(900, 4), [rand(width, 4), rand(width)]
         rows, p = rand(900, width), torch.tensor(1.3, dtype=dtype, requires_grad=True)
         cases = [

@@ -166,6 +166,17 @@ def slant(typingctx, value, slope):
 
 
 @intrinsic
+def where_positive(typingctx, value, x):
+    """Where ``value`` is positive x, else 0."""
+
+    def codegen(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), args[1], zero)
+
+    return value(value, value), codegen
+
+
+@intrinsic
 def larger(typingctx, a, b):
     """The larger of each two lanes; b's where one is NaN."""
 

@@ -9,7 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit._kernels.common import AHEAD, kernel, prefetch_row
+from graphkit._kernels.lanes import LANES, larger, load, splat, store, where_positive
 from graphkit._kernels.simd import exp_first, log_first
+
+#: Columns whose sums a kernel holds in registers at once.
+BLOCK = 4 * LANES
 
 
 @kernel
@@ -26,12 +30,69 @@ def raised(row, power, width):
 
 
 @kernel
+def relu_sum(low, high, indptr, index, base, x, inner, eps, out):
+    """:func:`relu_power` of power 1 without weights, of flat arrays of a width that :data:`BLOCK` divides."""
+    width, last = out.shape[1], indptr[high]
+    flat, to, shift, none = x.reshape(-1), out.reshape(-1), splat(x.dtype.type(eps)), splat(x.dtype.type(0))
+    rows = inner.reshape(-1)
+    for v in range(low, high):
+        for c in range(0, width, BLOCK):
+            s0, s1, s2, s3 = none, none, none, none
+            for j in range(indptr[v], indptr[v + 1]):
+                if c == 0 and j + AHEAD < last:
+                    prefetch_row(flat, index[j + AHEAD] * width, width)
+                i, k = index[j] * width + c, (j - base) * width + c
+                s0 = s0 + larger(none, load(flat, i) + load(rows, k)) + shift
+                s1 = s1 + larger(none, load(flat, i + 16) + load(rows, k + 16)) + shift
+                s2 = s2 + larger(none, load(flat, i + 32) + load(rows, k + 32)) + shift
+                s3 = s3 + larger(none, load(flat, i + 48) + load(rows, k + 48)) + shift
+            i = v * width + c
+            store(to, i, s0)
+            store(to, i + 16, s1)
+            store(to, i + 32, s2)
+            store(to, i + 48, s3)
+
+
+@kernel
+def relu_sum_back(low, high, indptr, index, base, x, inner, grad, d_x, d_inner):
+    """Gradients of :func:`relu_sum` by source."""
+    width, last = x.shape[1], indptr[high]
+    flat, mine, to, none = grad.reshape(-1), x.reshape(-1), d_x.reshape(-1), splat(x.dtype.type(0))
+    rows, d = inner.reshape(-1), d_inner.reshape(-1)
+    for u in range(low, high):
+        for c in range(0, width, BLOCK):
+            o = u * width + c
+            x0, x1, x2, x3 = load(mine, o), load(mine, o + 16), load(mine, o + 32), load(mine, o + 48)
+            s0, s1, s2, s3 = none, none, none, none
+            for j in range(indptr[u], indptr[u + 1]):
+                if c == 0 and j + AHEAD < last:
+                    prefetch_row(flat, index[j + AHEAD] * width, width)
+                i, k = index[j] * width + c, (j - base) * width + c
+                d0 = where_positive(x0 + load(rows, k), load(flat, i))
+                d1 = where_positive(x1 + load(rows, k + 16), load(flat, i + 16))
+                d2 = where_positive(x2 + load(rows, k + 32), load(flat, i + 32))
+                d3 = where_positive(x3 + load(rows, k + 48), load(flat, i + 48))
+                store(d, k, d0)
+                store(d, k + 16, d1)
+                store(d, k + 32, d2)
+                store(d, k + 48, d3)
+                s0, s1, s2, s3 = s0 + d0, s1 + d1, s2 + d2, s3 + d3
+            store(to, o, s0)
+            store(to, o + 16, s1)
+            store(to, o + 32, s2)
+            store(to, o + 48, s3)
+
+
+@kernel
 def relu_power(low, high, indptr, index, edge, base, x, inner, weight, eps, power, out):
     """``out[v] = sum of weight[e] * (relu(x[u] + inner[e]) + eps) ** power``; overwrites inner."""
     width = x.shape[1]
     flat, last = x.reshape(-1), indptr[high]
     dtype = x.dtype.type
     zero, shift, p, scale = dtype(0), dtype(eps), dtype(power), dtype(1)
+    if p == 1 and weight.shape[0] == 0 and width % BLOCK == 0:
+        relu_sum(low, high, indptr, index, base, x, inner, eps, out)
+        return
     for v in range(low, high):
         row = out[v]
         for f in range(width):
@@ -66,6 +127,9 @@ def relu_power_back(
     zero, one, shift, p, scale = dtype(0), dtype(1), dtype(eps), dtype(power), dtype(1)
     logs, raise_, message = np.empty(width, x.dtype), np.empty(width, x.dtype), np.empty(width, x.dtype)
     slope = zero
+    if p == 1 and weight.shape[0] + d_weight.shape[0] + d_power.shape[0] == 0 and width % BLOCK == 0:
+        relu_sum_back(low, high, indptr, index, base, x, inner, grad, d_x, d_inner)
+        return
     for u in range(low, high):
         mine, pull = x[u], d_x[u]
         for f in range(width):

@@ -52,6 +52,13 @@ def _params(linear: Linear | None) -> list[Tensor]:
     return [] if linear is None else [x for x in linear if x is not None]
 
 
+def _bias_on_nodes(rows: Tensor, linear: Linear | None) -> tuple[Tensor, Linear | None]:
+    """Add the bias of the edges' map to the nodes' rows that it meets: the same sum by N additions, not E."""
+    if linear is None or linear[1] is None:
+        return rows, linear
+    return rows + linear[1], (linear[0], None)
+
+
 def _column(edge_weight: Tensor | None) -> Tensor | None:
     return None if edge_weight is None else edge_weight.reshape(-1, 1)
 
@@ -119,7 +126,8 @@ def relu_reduce(
     _check(rel, feat.shape[1], edge_feat, edge_weight, linear is not None)
     _check_linear(linear, feat.shape[1], edge_feat)
     number = beta if reduce == "softmax" else power
-    inputs = together(feat, edge_feat, _column(edge_weight), number, *_params(linear))
+    rows, linear = _bias_on_nodes(feat, linear)
+    inputs = together(rows, edge_feat, _column(edge_weight), number, *_params(linear))
     function = ReluSoftmax if reduce == "softmax" else ReluPower
     if reduce == "softmax" and number is None:
         inputs[3] = feat.new_ones(())
@@ -247,6 +255,7 @@ def gated_sum(
         _check(rel, dst_gate.shape[1], edge_feat, edge_weight, linear is not None)
         _check_linear(linear, dst_gate.shape[1], edge_feat)
     row_map = None if edge_feat is None else (identity if linear is None else F.linear)
-    inputs = together(src_feat, dst_gate, edge_feat, _column(edge_weight), *_params(linear))
+    gate, linear = (dst_gate, None) if edge_feat is None else _bias_on_nodes(dst_gate, linear)
+    inputs = together(src_feat, gate, edge_feat, _column(edge_weight), *_params(linear))
     heard, total, state = GatedSum.apply(rel, row_map, 0.0, *inputs)
     return heard.to(src_feat.dtype), total.to(src_feat.dtype), state.to(src_feat.dtype)
