@@ -30,6 +30,7 @@ from .test_data_relational_readers import PATHS, RDF
 from .test_data_series import STATIC
 from .test_data_social_readers import AIR, GML, MUSAE
 from .test_data_streams import JODIE
+from .test_data_wikivitals import PARTS
 
 
 @dataclass
@@ -67,6 +68,7 @@ SUDOKUS = f"quizzes,solutions\n{PUZZLE.replace('.', '0')},{SOLUTION}\n{PUZZLE.re
 MOLECULE = "a\n\n\n  2  1  0  0 V2000\n 0.0 0.0 0.0 C 0\n 1.1 0.0 0.0 O 0\n  1  2  2  0\nM  END\n$$$$\n"
 SDF = {"x.sdf": MOLECULE * 2, "x.csv": "id,y\na,1.5\nb,2.5\n"}
 PROGRAM = "NAME a\nROWS\n N cost\n L lim\nCOLUMNS\n x cost 1 lim 1\n y cost 2 lim 1\nRHS\n RHS lim 4\nENDATA\n"
+VITALS = {name: text for name, text in PARTS.items() if name != "__links_filtered_2.txt"}
 INDEX = "ind.toy.test.index"
 
 #: Reader and file to what is broken. A reader stands here once for every text file that it reads.
@@ -113,12 +115,15 @@ SAMPLES = {
     "sudoku table": Sample({"a.csv": SUDOKUS}, "a.csv", 3, needed="solutions"),
     "tgcn edges": Sample(SPEEDS, "x_adj.csv", 2),
     "tgcn speeds": Sample(SPEEDS, "x_speed.csv", 3),
+    "tgb": Sample({"x_edgelist_v2.csv": STREAM}, "x_edgelist_v2.csv", 3, options={"order": "jodie"}),
     "triples": Sample(TRIPLES, "valid.txt", 2, "\t", number=False),
     "tsplib": Sample({"a.tsp": EUC}, "a.tsp", 7, " "),
     **{
         f"tu {part}": Sample(TU, f"DS_{part}.txt", 2, ",", ragged=part in ("A", "node_attributes"))
         for part in ("A", "graph_indicator", "graph_labels", "node_labels", "edge_labels", "node_attributes")
     },
+    "wikivitals links": Sample(VITALS, "__links_filtered_1.txt", 2, "\t"),
+    "wikivitals classes": Sample(VITALS, "__classes0.txt", 2, "\t", number=False),
 }  # fmt: skip
 #: Readers of text that is no lines of a table; broken below, each in its own way.
 DOCUMENTS = {"pygt-json"}
