@@ -130,6 +130,18 @@ def test_links_are_ranked_against_their_own_candidates(tmp_path, monkeypatch, at
     assert found["mrr"] == pytest.approx((1 / 3 + 1 / 1.5) / 2) and found["hits@1"] == 0.0
 
 
+def test_the_audit_finds_links_in_two_parts_and_negatives_that_are_links(tmp_path):
+    audit = gk.data.audit(from_files("ogb-link", lay(tmp_path, SHARED), split="public"))
+    assert audit["pairs-in-two-parts"].number == 1 and audit["contradicting-pairs"].number == 1
+
+
+@pytest.mark.parametrize(("parts", "directed", "score"), [(SHARED, False, "hits@20"), (OWN, True, "mrr")])
+def test_a_model_is_fitted_to_a_published_split(tmp_path, parts, directed, score):
+    data = from_files("ogb-link", lay(tmp_path, parts), split="public", directed=directed)
+    run = gk.fit("gcn", data, epochs=1, select=score)
+    assert 0 < run.metrics[f"test/{score}"] <= 1
+
+
 def test_one_cache_holds_the_published_split(tmp_path, monkeypatch):
     archive = tmp_path / "collab.zip"
     with zipfile.ZipFile(archive, "w") as made:
