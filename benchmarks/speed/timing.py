@@ -66,8 +66,8 @@ def ratio(peer: list[float], ours: list[float], draws: int = 2000) -> dict[str, 
     """Peer's least time over our least, with the 95 % interval of resampled rounds."""
     rng = np.random.default_rng(0)
     a, b = np.array(peer), np.array(ours)
-    pick = rng.integers(0, len(a), (draws, len(a)))
-    values = a[pick].min(1) / b[pick].min(1)
+    least_a, least_b = (x[rng.integers(0, len(x), (draws, len(x)))].min(1) for x in (a, b))
+    values = least_a / least_b
     low, high = np.quantile(values, [0.025, 0.975])
     return {"ratio": float(a.min() / b.min()), "low": float(low), "high": float(high)}
 
