@@ -72,5 +72,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing GraphKit with all extras into $(VENV); the first time this takes minutes"
-	$(INSTALL) -e ".[chem,search,bench,dev]"
+	$(INSTALL) -e ".[chem,search,hdf,bench,dev]"
 	@touch $(VENV)/.demo $@
