@@ -23,8 +23,8 @@ def table(result: dict) -> str:
         "Forward + backward, gradients of inputs and parameters, float32; least of the interleaved rounds, on "
         f"{result['processor']}. A ratio is the peer's time over GraphKit's with its 95 % bootstrap interval. Targets "
         "are judged at one thread: a multiple is met by the ratio, *not slower* by an interval that reaches 1 / 1.05. "
-        "PyG runs with `edge_index`, its sparse-CSR form beside; beside Transformer stands DGL's DotGatConv, which makes "
-        "one projection where the others make four. Edge features have 16 columns; attention has 8 heads.",
+        "PyG runs with `edge_index`, its sparse-CSR form beside; beside Transformer stands DGL's DotGatConv, with one "
+        "projection where the others have four. Edge features have 16 columns; attention has 8 heads.",
     ]
     for name, size in SIZES.items():
         rows = [row for row in result["rows"] if row["size"] == name]
