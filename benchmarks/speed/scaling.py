@@ -35,12 +35,15 @@ SLOPE, SHARE = 1.15, 0.6
 @numba.njit(cache=True, fastmath=True)
 def gather(indptr: np.ndarray, index: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
     """Add up, for each row, the rows of x that its edges name."""
+    width = x.shape[1]
     for v in range(len(indptr) - 1):
-        for f in range(x.shape[1]):
-            out[v, f] = 0
+        row = out[v]
+        for f in range(width):
+            row[f] = 0
         for j in range(indptr[v], indptr[v + 1]):
-            for f in range(x.shape[1]):
-                out[v, f] += x[index[j], f]
+            term = x[index[j]]
+            for f in range(width):
+                row[f] += term[f]
 
 
 def random_graph(nodes: int, edges: int) -> dgl.DGLGraph:
