@@ -71,6 +71,7 @@ ALONE = {
     "graphattention": "torch has it: global_attention test_graph_attention_is_torch_attention",
     "h2gcnconv": "neither has it",
     "hnhnconv": "neither has it",
+    "hypergcnconv": "neither has it",
     "hopfield": "torch has its one step: pool_twins test_hopfield_of_one_step_is_torch_attention",
     "magnetconv": "neither has it",
     "performerattention": "PyG's draws the features of another kernel, ReLU(W x), which is no softmax",

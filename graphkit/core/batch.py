@@ -87,12 +87,14 @@ class Batch:
     Parameters
     ----------
     graph : dgl.DGLGraph
-        The message graph of the batch; with ``blocks``, the subgraph induced on the output nodes in that order.
+        The message graph of the batch; with ``blocks``, the subgraph induced on the output nodes in that order; or a
+        hypergraph, whose outputs are its nodes.
     feat : Tensor
         ``[N, D]``; with ``blocks``, the rows of the first block's sources.
     edge_feat, edge_weight : Tensor, optional
         ``[E, D]`` and ``[E]``; with ``blocks``, a list with one tensor for each block. ``edge_weight`` multiplies
-        messages after degree norms and attention ("frozen" norms).
+        messages after degree norms and attention ("frozen" norms). Of a hypergraph, ``[M, D]`` (rows of hyperedges) and
+        ``[E]`` (weights of memberships).
     blocks : list of dgl block, optional
         One per hop, outermost first; if given, it is what the encoder runs on.
     pairs : Pairs, optional
@@ -129,7 +131,9 @@ class Batch:
     @property
     def num_outputs(self) -> int:
         """Rows of the encoder's output."""
-        return self.blocks[-1].num_dst_nodes() if self.blocks else self.graph.num_nodes()
+        if self.blocks:
+            return self.blocks[-1].num_dst_nodes()
+        return self.graph.num_nodes() if len(self.graph.ntypes) == 1 else self.graph.num_nodes("node")
 
     @property
     def graph_weight(self) -> Tensor | None:

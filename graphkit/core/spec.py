@@ -24,6 +24,8 @@ class Spec:
         Nodes of the one graph (0 for graph sets) and relations (0 if untyped).
     class_relations : tuple of int
         Where graphs are asked for a relation: for each class the relation of that name, -1 for none.
+    num_hyperedges : int
+        Hyperedges, 0 where the data are no hypergraph.
 
     Examples
     --------
@@ -38,6 +40,7 @@ class Spec:
     num_nodes: int = 0
     num_relations: int = 0
     class_relations: tuple[int, ...] = field(default=(), repr=False)
+    num_hyperedges: int = field(default=0, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_relations", tuple(self.class_relations))  # a list, when read from a file

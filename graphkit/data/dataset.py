@@ -233,6 +233,7 @@ class Dataset:
             num_nodes=0 if self.task == "graph" else message.num_nodes - self.num_hyperedges,
             num_relations=self.num_relations,
             class_relations=self.class_relations if self.task == "graph" else (),
+            num_hyperedges=self.num_hyperedges,
         )
 
     @property

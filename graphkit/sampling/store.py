@@ -134,8 +134,8 @@ def message_graph(data: Dataset | dgl.DGLGraph) -> dgl.DGLGraph:
         raise GraphKitError(f"{data.name} is a set of {len(data)} graphs; use GraphLoader")
     if data.num_hyperedges:
         raise GraphKitError(
-            f"{data.name} is a hypergraph, which this system cannot read; graphkit.graphs.clique_expansion(data.graph) "
-            "makes one graph of it, for Dataset.from_graph"
+            f"{data.name} is a hypergraph, which cannot be sampled from: train on all of it, without a batch_size; "
+            "graphkit.graphs.clique_expansion(data.graph) makes one graph of it, for Dataset.from_graph"
         )
     return data.graph
 
@@ -156,7 +156,7 @@ def split_ids(data: Dataset, split: str | Tensor | None) -> Tensor:
     """
     from graphkit.graphs.build import check_ids, index_tensor
 
-    total = len(data) if data.task == "graph" else message_graph(data).num_nodes()
+    total = data.num_rows if data.task == "graph" or data.num_hyperedges else message_graph(data).num_nodes()
     if split is None:
         return torch.arange(total)
     if isinstance(split, str):
@@ -233,6 +233,8 @@ def full_batch(data: Dataset | dgl.DGLGraph, split: str | Tensor | None = None) 
         from graphkit.sampling.graphs import GraphMaker
 
         return GraphMaker.of(data, split_ids(data, split)).make(None, 0)
+    if data.num_hyperedges:
+        return _hyper_full(data, split)
     store = Store.of(message_graph(data))
     if split is None:
         return store.batch(label=data.labels if data.task == "node" else None)
@@ -241,6 +243,50 @@ def full_batch(data: Dataset | dgl.DGLGraph, split: str | Tensor | None = None) 
         return store.batch(targets=ids, label=labels_of(data, ids))
     positive, negative = split_pairs(data, split)
     return store.batch(pairs=join(positive, negative), label=truth(len(positive), len(negative or ())))
+
+
+def hyper_batch(graph: dgl.DGLGraph, **rest: Any) -> Batch:
+    """Return a hypergraph as a Batch: N rows in ``feat``, M in ``edge_feat``, weights of memberships, other fields.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+        A hypergraph. Of its hyperedges' fields, ``feat`` is ``edge_feat``, the others are called ``hyperedge_...``
+        (``weight`` is ``hyperedge_weight``).
+    **rest
+        Of Batch.
+
+    Returns
+    -------
+    Batch
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> h = graphkit.graphs.from_hyperedges([[0, 1], [1, 2]], hyperedge_fields={"weight": [1.0, 2.0]})
+    >>> hyper_batch(h).num_outputs, hyper_batch(h).fields["hyperedge_weight"].tolist()
+    (3, [1.0, 2.0])
+    """
+    node, hyperedge = (dict(graph.nodes[kind].data) for kind in ("node", "hyperedge"))
+    feat, edge_feat, weight = node.get("feat"), hyperedge.get("feat"), graph.edges["in"].data.get("weight")
+    fields = {name: value for name, value in node.items() if name not in _OWN_NODE}
+    fields |= {f"hyperedge_{name}": value for name, value in hyperedge.items() if name not in _OWN_NODE}
+    fields["nid"] = torch.arange(graph.num_nodes("node"))
+    bare = graph.local_var()
+    for kind in ("node", "hyperedge"):
+        for name in list(bare.nodes[kind].data):
+            bare.nodes[kind].data.pop(name)
+    feat = torch.empty(graph.num_nodes("node"), 0) if feat is None else feat
+    return Batch(bare, *(x if x is None else x.float() for x in (feat, edge_feat, weight)), fields=fields, **rest)
+
+
+def _hyper_full(data: Dataset, split: str | Tensor | None) -> Batch:
+    if split is None:
+        return hyper_batch(data.graph, label=data.labels if data.task == "node" else None)
+    if data.task != "node":
+        raise GraphKitError(f"{data.name} is a hypergraph loaded for {data.task!r}; systems here predict its nodes")
+    ids = split_ids(data, split)
+    return hyper_batch(data.graph, targets=ids, label=labels_of(data, ids))
 
 
 def join(positive: Pairs, negative: Pairs | None) -> Pairs:

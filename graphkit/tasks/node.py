@@ -72,7 +72,7 @@ class NodeTask(SupervisedTask):
 
     def predict(self, model: nn.Module, what: Tensor | None = None) -> Tensor:
         """Return raw outputs ``[T, C]`` for the node ids ``what``, all nodes when None."""
-        num_nodes = self.data.graph.num_nodes()
+        num_nodes = self.data.num_rows
         ids = torch.arange(num_nodes) if what is None else torch.as_tensor(what, dtype=torch.int64).reshape(-1)
         if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= num_nodes):
             raise GraphKitError(f"node ids run from 0 to {num_nodes - 1}; got {int(ids.min())} to {int(ids.max())}")

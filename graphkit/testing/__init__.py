@@ -7,6 +7,7 @@
 """
 
 from graphkit.testing.hyper import HYPER_LAWS, HyperSample, check_hyper_layer, hyper_sample
+from graphkit.testing.hyper_models import HYPER_MODEL_LAWS, hyper_spec
 from graphkit.testing.layers import LAYER_LAWS, check_layer
 from graphkit.testing.models import MODEL_LAWS, check_model
 from graphkit.testing.pools import DECODER_LAWS, POOL_LAWS, check_decoder, check_pool
@@ -15,6 +16,7 @@ from graphkit.testing.sample import LawBroken, Sample, sample
 __all__ = [
     "DECODER_LAWS",
     "HYPER_LAWS",
+    "HYPER_MODEL_LAWS",
     "HyperSample",
     "LAYER_LAWS",
     "LawBroken",
@@ -27,5 +29,6 @@ __all__ = [
     "check_model",
     "check_pool",
     "hyper_sample",
+    "hyper_spec",
     "sample",
 ]

@@ -242,5 +242,10 @@ def check_model(name: str, level: str, declines: Iterable[str] = (), **arguments
     """
     entry = find("model", name)
     arguments = {**entry.options.get("example", {}), **arguments}
+    if entry.options.get("hypergraph"):
+        from graphkit.testing.hyper_models import HYPER_MODEL_LAWS, hyper_spec
+
+        hyper = (lambda: build(name, hyper_spec(), **arguments),)
+        return run_laws(HYPER_MODEL_LAWS, hyper, {*entry.declines, *declines})
     make = (lambda: build(name, spec_for(level), **arguments),)
     return run_laws(MODEL_LAWS, make, {*entry.declines, *declines})

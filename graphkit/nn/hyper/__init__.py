@@ -2,6 +2,7 @@
 
 from graphkit.nn.hyper.allset import AllDeepSetsConv, AllSetTransformerConv
 from graphkit.nn.hyper.base import HyperLayer
+from graphkit.nn.hyper.mediators import HyperGCNConv
 from graphkit.nn.hyper.spectral import HCHAConv, HGNNConv, HNHNConv
 from graphkit.nn.hyper.uni import UniGATConv, UniGCNConv, UniGINConv, UniSAGEConv
 
@@ -11,6 +12,7 @@ __all__ = [
     "HCHAConv",
     "HGNNConv",
     "HNHNConv",
+    "HyperGCNConv",
     "HyperLayer",
     "UniGATConv",
     "UniGCNConv",

@@ -1,0 +1,1 @@
+"""Systems on hypergraphs; each is found by name (:func:`graphkit.models.build`)."""
