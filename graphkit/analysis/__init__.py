@@ -9,6 +9,7 @@ from graphkit.analysis.graphlets import (
 from graphkit.analysis.motifs import motif_degrees, motif_refine
 from graphkit.analysis.per_node import node_link_metrics
 from graphkit.analysis.pmi import pmi_embedding, walk_cooccurrence
+from graphkit.analysis.repeats import repeat_ratio, seen_pairs
 from graphkit.analysis.report import LinkReport, link_report
 from graphkit.analysis.reweight import TCReweighter, concentration_weights
 from graphkit.analysis.wl import wl_colours, wl_distinguishes
@@ -29,6 +30,8 @@ __all__ = [
     "node_link_metrics",
     "orbit_adjacencies",
     "pmi_embedding",
+    "repeat_ratio",
+    "seen_pairs",
     "topological_concentration",
     "walk_cooccurrence",
     "wl_colours",

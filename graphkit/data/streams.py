@@ -227,3 +227,48 @@ def read_fading_popularity(
     raw = _raw(user, num_users + item, np.arange(events), num_users + other, num_users + num_items, kinds)
     raw.collated.edge_fields["margin"] = torch.from_numpy(margin)
     return raw
+
+
+@register(
+    "sequential-toy", kind="reader", level="temporal-link", title="GraphKit's generated streams", follows_seed=True
+)
+def read_sequential_toy(
+    files: Files | None = None, *, graph_seed: int = 0, users: int = 1000, length: int = 5, spread: float = 20.0
+) -> Raw:
+    """Make visits in a fixed order by users in pairs: what comes next is known only to who knows the items apart.
+
+    User 2k visits the items 0, 1, ..., ``length`` - 1 and user 2k + 1 the items ``length``, ..., 2 ``length`` - 1, both
+    at the same times, k + U(0, ``spread``) in rising order. A query asks at the last visit for the item visited against
+    its twin of the other half. No pair repeats; swapping all users 2k and 2k + 1 and all items i and i + ``length``
+    leaves the stream as it is, so that a score of two embeddings without identities ties exactly.
+
+    Parameters
+    ----------
+    files : Files, optional
+        Not used.
+    graph_seed : int
+        By default the seed given to ``load``.
+    users, length : int
+    spread : float
+
+    Returns
+    -------
+    Raw
+        Users come first, then items; edge fields ``time`` (float64) and ``negative``; node field ``ntype``.
+
+    Raises
+    ------
+    GraphKitError
+        If the number of users is odd, or there are fewer than two visits.
+    """
+    if users < 2 or users % 2 or length < 2:
+        raise GraphKitError(f"users={users}, length={length}; expected an even number of users and two visits each")
+    rng = numpy_generator(graph_seed, "sequential-toy")
+    when = np.arange(users // 2)[:, None] + np.sort(spread * rng.random((users // 2, length)), axis=1)
+    time = np.repeat(when, 2, axis=0)
+    item = users + np.arange(length) + length * (np.arange(users) % 2)[:, None]
+    negative = np.full((users, length), -1)
+    negative[:, -1] = users + length - 1 + length * (1 - np.arange(users) % 2)
+    user = np.repeat(np.arange(users), length)
+    kinds = (np.arange(users + 2 * length) >= users).astype(np.int64)
+    return _raw(user, item.reshape(-1), time.reshape(-1), negative.reshape(-1), users + 2 * length, kinds)

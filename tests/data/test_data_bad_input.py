@@ -136,7 +136,7 @@ BINARY = {
 #: What reads no files of a user's: generated, shipped, or read by another package.
 MADE = {
     "ba-2motifs", "ba-community", "ba-shapes", "cycles", "digits", "digits-zoo", "fading-popularity", "karate",
-    "les-miserables", "ogb-node", "periodic-pairs", "sbm-cluster", "sbm-pattern", "subgraph-pairs", "subgraph-pairs-tu",
+    "les-miserables", "ogb-node", "periodic-pairs", "sbm-cluster", "sbm-pattern", "sequential-toy", "subgraph-pairs", "subgraph-pairs-tu",
     "tree-cycles", "tree-grid", "tree-neighbours-match", "twin-closure",
 }  # fmt: skip
 #: Readers of a folder of many tables, each of which is broken in the tests of that form.
