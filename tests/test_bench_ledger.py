@@ -155,6 +155,8 @@ def test_every_shipped_result_belongs_to_its_recipe_and_reaches_its_floor():
         if len(found.seeds) == len(recipe.seeds):
             for metric, floor in recipe.floor.items():
                 assert found.summary(metric)["mean"] >= floor, (recipe.name, metric)
+            for metric, ceiling in recipe.ceiling.items():
+                assert found.summary(metric)["mean"] <= ceiling, (recipe.name, metric)
 
 
 def test_results_md_is_made_from_the_results():

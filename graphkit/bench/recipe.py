@@ -41,8 +41,8 @@ class Recipe:
     reported : mapping
         ``system`` and ``dataset`` under which the registry keeps the paper's number, where they are not the
         recipe's own; ``metrics`` maps ours to the paper's; ``{"system": None}`` for a row with no published number.
-    floor : mapping of metric to float
-        What the mean must reach.
+    floor, ceiling : mapping of metric to float
+        What the mean must reach, and for errors what it must not exceed.
     drift : float, optional
         How far ``bench check`` lets the first metric of the first seed move; recipes without it are not checked.
     note : str
@@ -70,6 +70,7 @@ class Recipe:
     group: str = ""
     reported: Mapping[str, Any] = field(default_factory=dict)
     floor: Mapping[str, float] = field(default_factory=dict)
+    ceiling: Mapping[str, float] = field(default_factory=dict)
     drift: float | None = None
     note: str = ""
 

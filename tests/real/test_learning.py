@@ -16,7 +16,9 @@ from graphkit.bench.recipe import recipes
 from graphkit.bench.runner import run_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-FLOORS = [recipe.name for recipe in recipes(ROOT / "benchmarks") if recipe.floor and recipe.protocol == "best-val"]
+JUDGED = [recipe for recipe in recipes(ROOT / "benchmarks") if recipe.protocol == "best-val"]
+FLOORS = [recipe.name for recipe in JUDGED if recipe.floor]
+CEILINGS = [recipe.name for recipe in JUDGED if recipe.ceiling]
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -40,6 +42,12 @@ def mean(name: str, metric: str, place: Path, seeds: list[int] | None = None) ->
 def test_the_mean_of_the_seeds_reaches_the_floor(name, place):
     for metric, floor in recipes(place, [name])[0].floor.items():
         assert mean(name, metric, place) >= floor
+
+
+@pytest.mark.parametrize("name", CEILINGS)
+def test_the_mean_error_of_the_seeds_stays_below_the_ceiling(name, place):
+    for metric, ceiling in recipes(place, [name])[0].ceiling.items():
+        assert mean(name, metric, place) <= ceiling
 
 
 def test_the_graph_helps_where_links_are_predicted(place):
