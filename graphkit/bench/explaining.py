@@ -20,15 +20,27 @@ COLUMNS = {
     "robust_plus": "robust Fid+",
     "robust_minus": "robust Fid-",
     "unfaithfulness": "unfaithfulness",
-    "seconds": "s / target",
+    "jaccard": "Jaccard",
+    "seeds": "same, other seed",
+    "inputs": "same, moved input",
+    "cpu_seconds": "CPU s / target",
 }
 INTRO = """# Explainers
 
 Made by `graphkit bench explain` from `results/explain-*.json`; every number is measured, means over seeds with their
-standard deviation. AUC ranks the edges that can matter for a target against those that are known to cause its label.
-Fidelity is of the model's probability, with as many edges as the cause has: Fid+ (large is good) removes them, Fid-
-(small is good) keeps nothing else; the robust ones remove 10 % of them, or 10 % of the others. "Untrained" is the same
-network before training: what scores high there is told by the graph, not by the model.
+standard deviation. All explainers of a dataset explain the same predictions of the same network; each seed has its own
+network, split and, where it is generated, graph.
+
+- **AUC** ranks the edges that can matter for a target against those that are known to cause its label; where several
+  causes are valid, the best-matching one counts. **Pooled**: all edges of all targets ranked together. **Jaccard**: of
+  as many edges as the cause has.
+- **Untrained** is the AUC on the same network before training: what scores high there is told by the graph, not by the
+  model. **random** is the floor.
+- **Fidelity** is of the model's probability, with as many edges as the smallest cause has: Fid+ (large is good) removes
+  them, Fid- (small is good) keeps nothing else; the robust ones remove 10 % of them, or 10 % of the others.
+  **Unfaithfulness** is 1 - exp(-KL) between the answers on the graph and on the explanation.
+- **Same** is the overlap (Jaccard) of the weightiest edges under three seeds, and under features moved by 1 %.
+- **CPU s / target** is processor time on one thread, learning included (PGExplainer, patterns), shared by the targets.
 """
 
 
@@ -66,12 +78,37 @@ def _row(method: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
     if refused:
         row["refused"] = refused[0]
     row["targets"] = max([run.get("targets", 0) for run in runs], default=0)
+    others = [run for run in runs if "system" in run and "auc" in run]
+    row["title"] = method
+    if others:  # explained on a network of its own
+        accuracy = statistics.fmean(run["model_accuracy"] for run in others)
+        row["title"] = f"{method} (of {others[0]['system']}, test accuracy {100 * accuracy:.1f} %)"
     return row
+
+
+def summary(folder: Path | None = None) -> list[str]:
+    """Return the lines of one table of mean AUCs: a row for each explainer, a column for each dataset, best first."""
+    found = {block["recipe"].dataset: {row["method"]: row for row in block["rows"]} for block in blocks(folder)}
+    known = {name for rows in found.values() for name, row in rows.items() if "auc" in row}
+    place: dict[str, list[int]] = {}
+    everywhere = [name for name in known if all("auc" in rows.get(name, {}) for rows in found.values())]
+    for rows in found.values():
+        ranked = sorted(everywhere, key=lambda name: -rows[name]["auc"][0])
+        for rank, name in enumerate(ranked):
+            place.setdefault(name, []).append(rank + 1)
+    mean = {name: statistics.fmean(places) for name, places in place.items()}
+    lines = [f"| explainer | mean rank | {' | '.join(found)} |", "|---|---|" + "---|" * len(found)]
+    for name in sorted(known, key=lambda name: (mean.get(name, math.inf), name)):
+        cells = [_cell("auc", rows.get(name, {}).get("auc")) for rows in found.values()]
+        lines.append(f"| {name} | {f'{mean[name]:.1f}' if name in mean else '-'} | {' | '.join(cells)} |")
+    untrained = [_cell("", rows.get("gnnexplainer", {}).get("untrained_auc")) for rows in found.values()]
+    lines.append(f"| *gnnexplainer, untrained network* | - | {' | '.join(untrained)} |")
+    return lines
 
 
 def write_table(folder: Path | None = None) -> Path:
     """Write ``EXPLAINERS.md`` beside the results; return its path."""
-    lines = [INTRO]
+    lines = [INTRO, "## AUC on every dataset\n", *summary(folder), ""]
     for block in blocks(folder):
         recipe, rows = block["recipe"], block["rows"]
         seeds = f"{block['seeds']} seed{'s' if block['seeds'] > 1 else ''}"
@@ -84,7 +121,7 @@ def write_table(folder: Path | None = None) -> Path:
         for row in rows:
             if "auc" in row:
                 cells = [_cell(name, row.get(name)) for name in COLUMNS]
-                lines.append(f"| {row['method']} | {row['targets']} | " + " | ".join(cells) + " |")
+                lines.append(f"| {row['title']} | {row['targets']} | " + " | ".join(cells) + " |")
         declined = [f"{row['method']} ({row['refused']})" for row in rows if "auc" not in row and "refused" in row]
         lines.append("\nDoes not apply: " + "; ".join(declined) + ".\n" if declined else "")
     path = home(folder) / "EXPLAINERS.md"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -218,17 +219,59 @@ def by_steps(recipe: Recipe, seed: int) -> Outcome:
 
 @protocol("explainers", "every explainer on one trained network: AUC against the edges that are known to be the cause")
 def explainers(recipe: Recipe, seed: int) -> Outcome:
-    """Train once; run every explainer on that and on the untrained network (:mod:`graphkit.explain.leaderboard`)."""
+    """Train once; run every explainer on that and on the untrained network (:mod:`graphkit.explain.leaderboard`).
+
+    The option ``elsewhere`` names methods that need another system, and that system: ``{attention: gat}``.
+    """
+    data = _load(recipe, seed)
+    options = dict(recipe.options)
+    elsewhere = options.pop("elsewhere", {})
+    run, table = _explained(recipe, data, seed, options)
+    metrics = {f"test/{method}_auc": row["auc"] for method, row in table.items() if "auc" in row}
+    metrics["test/model_accuracy"] = float(run.metrics["test/accuracy"])
+    for method, system in elsewhere.items():
+        arguments = {
+            name: value for name, value in recipe.arguments.items() if name in ("num_layers", "hidden", "dropout")
+        }
+        other = dataclasses.replace(recipe, system=system, arguments=arguments)
+        only = {**options, "methods": [method], "variants": {}}
+        run_of_other, rows = _explained(other, data, seed, only)
+        accuracy = float(run_of_other.metrics["test/accuracy"])
+        table[method] = {**rows[method], "system": system, "model_accuracy": accuracy}
+    return Outcome(_wanted(recipe, metrics), {**_details(run), "explainers": table}, data.fingerprint())
+
+
+def _explained(recipe: Recipe, data: Any, seed: int, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return the trained run of a recipe's system and the rows of explainers on it."""
     import torch
 
     import graphkit as gk
     from graphkit.explain.leaderboard import board
 
-    data = _load(recipe, seed)
     run = _fit(recipe, data, seed)
     torch.manual_seed(seed)
     untrained = gk.models.build(recipe.system, data, **recipe.arguments).eval()
-    table = board(run, untrained, data, seed, **recipe.options)
-    metrics = {f"test/{method}_auc": row["auc"] for method, row in table.items() if "auc" in row}
-    metrics["test/model_accuracy"] = float(run.metrics["test/accuracy"])
-    return Outcome(_wanted(recipe, metrics), {**_details(run), "explainers": table}, data.fingerprint())
+    return run, board(run, untrained, data, seed, **options)
+
+
+@protocol("published-splits", "published splits, 200 of each one's test nodes to choose the epoch, mean of the splits")
+def published_splits(recipe: Recipe, seed: int) -> Outcome:
+    """Train on each of the published ``splits``, with ``val`` of its test nodes, drawn by the seed, as validation."""
+    import torch
+
+    from graphkit.core.random import generator
+
+    found: dict[str, list[float]] = {}
+    data, details = _load(recipe, seed), {}
+    for k in recipe.options.get("splits", (0, 1, 2)):
+        fold = data.with_split("folds", fold=int(k), val_ratio=0.0)
+        test = fold.splits["test"]
+        test = test[torch.randperm(len(test), generator=generator(seed, "validation", int(k)))]
+        count = int(recipe.options.get("val", 200))
+        part = fold.with_split({"train": fold.splits["train"], "val": test[:count], "test": test[count:]})
+        run = _fit(recipe, part, seed)
+        for name, value in _wanted(recipe, run.metrics).items():
+            found.setdefault(name, []).append(value)
+        details = _details(run)
+    means = {name: statistics.fmean(values) for name, values in found.items()}
+    return Outcome(means, {"folds": found, "training": details["training"]}, data.fingerprint())

@@ -44,11 +44,11 @@ def run_explainers(names: list[str] | None, folder: Path | None, seeds: str | No
         lines = []
         for row in block["rows"]:
             cells = [
-                f"{row[name][0]:.3f}" for name in ("auc", "untrained_auc", "robust_plus", "seconds") if name in row
+                f"{row[name][0]:.3f}" for name in ("auc", "untrained_auc", "robust_plus", "cpu_seconds") if name in row
             ]
             if cells:
                 lines.append((row["method"], *cells))
-        heading = ("explainer", "AUC", "untrained", "robust Fid+", "s/target")
+        heading = ("explainer", "AUC", "untrained", "robust Fid+", "CPU s/target")
         show_table(block["recipe"].dataset, heading, lines, right=heading[1:])
     print(f"written to: {path}")
     return None

@@ -40,7 +40,8 @@ def edge_auc(explanation: Explanation, truth: Tensor) -> float:
     ----------
     explanation : Explanation
     truth : Tensor
-        Whether each edge of the whole graph matters, bool ``[E]``.
+        Whether each edge of the whole graph matters, bool ``[E]``; or several valid answers, ``[V, E]``, of which the
+        one that the scores match best counts (2208.09339).
 
     Returns
     -------
@@ -60,17 +61,44 @@ def edge_auc(explanation: Explanation, truth: Tensor) -> float:
     >>> edge_auc(why, why.edge_mask > why.edge_mask.median())
     1.0
     """
-    from sklearn.metrics import roc_auc_score
-
-    if len(truth) != len(explanation.edge_mask):
+    if truth.shape[-1:] != explanation.edge_mask.shape or truth.dim() > 2:
         raise GraphKitError(
-            f"truth has {len(truth)} entries; expected one for each of {len(explanation.edge_mask)} edges"
+            f"truth has {truth.shape[-1]} entries; expected one for each of {len(explanation.edge_mask)} edges"
         )
     edges = explanation.edges[explanation._first_of_groups()]
-    known = truth[edges].bool()
-    if len(known) == 0 or bool(known.all()) or not bool(known.any()):
+    known = truth[..., edges].bool().reshape(-1, len(edges))
+    known = known[known.any(1) & ~known.all(1)]
+    if not len(known):
         return float("nan")
-    return float(roc_auc_score(known.numpy(), explanation.edge_mask[edges].numpy()))
+    return float(rank_auc(explanation.edge_mask[edges], known).max())
+
+
+def rank_auc(score: Tensor, known: Tensor) -> Tensor:
+    """Return the ROC AUC of scores against each of several labellings, by ranks: ties count half.
+
+    Parameters
+    ----------
+    score : Tensor
+        ``[n]``.
+    known : Tensor
+        bool ``[V, n]``, each row with some of both kinds.
+
+    Returns
+    -------
+    Tensor
+        float64 ``[V]``.
+
+    Examples
+    --------
+    >>> rank_auc(torch.tensor([3.0, 2.0, 2.0]), torch.tensor([[True, False, False], [False, True, False]]))
+    tensor([1.0000, 0.2500], dtype=torch.float64)
+    """
+    from scipy.stats import rankdata
+
+    rank = torch.from_numpy(rankdata(score.numpy()))
+    inside = known.sum(1).double()
+    above = known.double() @ rank - inside * (inside + 1) / 2
+    return above / (inside * (known.shape[1] - inside))
 
 
 def motif_nodes(data: Dataset, count: int | None = None, which: str = "first", seed: int = 0) -> list[int]:

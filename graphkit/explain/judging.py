@@ -125,9 +125,11 @@ def stability(
     >>> stability(gk.models.build("gcn", data), data, method="saliency", node=0)["seeds"]
     1.0
     """
-    from graphkit.explain.api import explain
+    from graphkit.explain.api import _explainer, explain
 
-    found = [explain(run, data, method=method, seed=seed, **target) for seed in seeds]
+    targets = {k: v for k, v in target.items() if k in {"node", "pair", "edge", "graph", "rel"}}
+    explainer, asked = _explainer(method, {k: v for k, v in target.items() if k not in targets})
+    found = [explain(run, data, method=explainer, seed=seed, **targets, **asked) for seed in seeds]
     first = found[0]
     question = first.require_question()
     close, far = [], []
@@ -135,12 +137,8 @@ def stability(
         moved = shaken(question, noise, seed)
         if moved is None:
             continue
-        again = _again(method, moved, seeds[0], target)
-        score, other = (torch.zeros(question.num_groups, dtype=torch.float64) for _ in range(2))
-        score[first.group] = first.edge_mask[first.edges].double()
-        other[:] = again.abs().double().cpu()
-        tops = [set(torch.sort(s, descending=True, stable=True).indices[:k].tolist()) for s in (score, other)]
-        close.append(len(tops[0] & tops[1]) / max(1, len(tops[0] | tops[1])) if score.numel() else 1.0)
+        score, other = group_scores(first), again(explainer, moved, seeds[0])
+        close.append(same_top(score, other, k))
         norm = float(score.norm() * other.norm())
         far.append(1 - float(score @ other) / norm if norm > 0 else 0.0)
     mean = {"inputs": close, "inputs_distance": far}
@@ -172,14 +170,47 @@ def shaken(question: Question, noise: float, seed: int) -> Question | None:
     return twin if bool((answer(twin.reference) == answer(question.reference)).all()) else None
 
 
-def _again(method: Any, question: Question, seed: int, options: dict[str, Any]) -> Tensor:
-    """Return the edge scores of a question that has been asked already."""
-    from graphkit.explain.api import _explainer
+def group_scores(explanation: Explanation) -> Tensor:
+    """Return the importance of each group of edges, in the order of the question's numbers, float32 ``[G]``.
 
-    own = {k: v for k, v in options.items() if k not in {"node", "pair", "edge", "graph", "rel"}}
-    explainer, _ = _explainer(method, own)
+    Parameters
+    ----------
+    explanation : Explanation
+    """
+    score = torch.zeros(explanation.num_edges)
+    score[explanation.group] = explanation.edge_mask[explanation.edges]
+    return score
+
+
+def again(explainer: Any, question: Question, seed: int) -> Tensor:
+    """Return the importance of edges that an explainer finds for a question that is at hand, float32 ``[G]``.
+
+    Parameters
+    ----------
+    explainer : explainer
+    question : Question
+    seed : int
+    """
     with question.open():
-        return explainer(question, seed).edge.detach()
+        return explainer(question, seed).edge.detach().abs().float().cpu()
+
+
+def same_top(score: Tensor, other: Tensor, k: int) -> float:
+    """Return the Jaccard overlap of the ``k`` weightiest edges of two explanations of one question.
+
+    Parameters
+    ----------
+    score, other : Tensor
+        ``[G]``.
+    k : int
+
+    Examples
+    --------
+    >>> same_top(torch.tensor([3.0, 2.0, 1.0]), torch.tensor([3.0, 1.0, 2.0]), 2)
+    0.3333333333333333
+    """
+    tops = [set(torch.sort(s, descending=True, stable=True).indices[:k].tolist()) for s in (score, other)]
+    return len(tops[0] & tops[1]) / max(1, len(tops[0] | tops[1])) if score.numel() else 1.0
 
 
 def corrupted(truth: Tensor, lost: float, added: float, seed: int = 0) -> Tensor:
