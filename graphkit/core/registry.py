@@ -37,6 +37,9 @@ LAWS = {
     "same_seed",
     "bad_input",
     "edge_weight",
+    "future",
+    "ties",
+    "reset",
 }
 T = TypeVar("T")
 

@@ -157,6 +157,7 @@ class Run:
         graphs: Any = None,
         data: Dataset | None = None,
         logits: bool = False,
+        times: Any = None,
     ) -> Tensor:
         """Return predictions for nodes, pairs or graphs; for everything when none are named.
 
@@ -170,6 +171,8 @@ class Run:
             Other data than the run's own, with features of the same width.
         logits : bool
             Raw outputs in place of probabilities.
+        times : array_like, optional
+            Of streams: when each pair is asked for, ``[P]`` or one number; just after the last event without.
 
         Returns
         -------
@@ -182,13 +185,15 @@ class Run:
             If the ids are not what the task predicts, or out of range.
         """
         named = {"node": nodes, "link": pairs, "graph": graphs}
-        level = {"triple": "link"}.get(self.task.level, self.task.level)
+        level = {"triple": "link", "temporal-link": "link"}.get(self.task.level, self.task.level)
         for kind, value in named.items():
             if value is not None and kind != level:
                 raise GraphKitError(f"this run predicts {level}s, not {kind}s; it was trained for the {level} task")
         what = named[level]
         if what is not None:
             what = as_pairs(what) if level == "link" else torch.as_tensor(what, dtype=torch.int64).reshape(-1)
+        if times is not None:
+            what = at_times(what, times, self.task.level)
         task = self.task if data is None else self.task.on(data)
         self.model.eval()
         weight = next(iter(self.model.parameters()), None)
@@ -398,6 +403,25 @@ def open_ends(data: Dataset, node: int, rel: int | None = None, known: bool = Fa
         free &= kind != kind[node]
     free[node] = False
     return free.nonzero()[:, 0]
+
+
+def at_times(pairs: Pairs | None, times: Any, level: str) -> Pairs:
+    """Return pairs with the times at which they are asked for.
+
+    >>> at_times(as_pairs([(3, 44), (3, 5)]), 7, "temporal-link").time.tolist()
+    [7, 7]
+    """
+    from graphkit.graphs.temporal import time_tensor
+
+    if level != "temporal-link" or pairs is None:
+        raise GraphKitError(
+            "times belong to the pairs of a stream, predict(pairs=[(3, 44)], times=[7]); "
+            + ("name the pairs" if pairs is None else f"this run predicts {level}s, which have none")
+        )
+    when = time_tensor(torch.as_tensor(times).reshape(-1), "times")
+    if len(when) not in (1, len(pairs)):
+        raise GraphKitError(f"times has {len(when)} numbers for {len(pairs)} pairs; expected one for each, or one")
+    return Pairs(pairs.src, pairs.dst, pairs.rel, when.expand(len(pairs)))
 
 
 def as_pairs(what: Any) -> Pairs:

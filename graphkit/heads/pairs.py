@@ -72,6 +72,41 @@ class MLPDecoder(nn.Module):
         return self(src[:, None], candidates[None])
 
 
+@register("concat", kind="decoder")
+class ConcatDecoder(nn.Module):
+    """Score a pair by an MLP of its rows side by side, hence by their order: ``MLP([z_u || z_v])``.
+
+    Parameters
+    ----------
+    in_feats : int
+        Width D of the rows.
+    hidden : int, optional
+        Width between; D without.
+    num_layers : int, default 2
+    dropout : float, default 0.0
+
+    Examples
+    --------
+    >>> ConcatDecoder(4)(torch.ones(2, 4), torch.ones(2, 4)).shape
+    torch.Size([2])
+    """
+
+    def __init__(self, in_feats: int, hidden: int | None = None, num_layers: int = 2, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.in_feats, self.numbers_per_score = in_feats, 2 * in_feats
+        self.mlp = MLP(2 * in_feats, 1, hidden or in_feats, num_layers, dropout)
+
+    def forward(self, src: Tensor, dst: Tensor, rel: Tensor | None = None) -> Tensor:
+        """Return the scores ``[P]`` of rows ``src [P, D]`` with ``dst [P, D]``."""
+        return self.mlp(torch.cat([src, dst], dim=-1)).squeeze(-1)
+
+    def against(self, src: Tensor, candidates: Tensor, rel: Tensor | None = None, side: str = "dst") -> Tensor:
+        """Return the scores ``[Q, K]`` of every row of ``src [Q, D]`` with every candidate ``[K, D]``."""
+        query = src[:, None].expand(-1, len(candidates), -1)
+        other = candidates[None].expand(len(src), -1, -1)
+        return self(query, other) if side == "dst" else self(other, query)
+
+
 class LinkHead(nn.Module):
     """Score pairs of nodes by a decoder.
 

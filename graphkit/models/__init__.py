@@ -66,7 +66,7 @@ def build(name: str, data_or_spec: Any, **arguments: Any) -> Model:
 def _check_kind(entry: Entry, spec: Spec) -> None:
     """Raise if a system for hypergraphs is asked for a graph, or the other way round."""
     wants = bool(entry.options.get("hypergraph"))
-    if wants == bool(spec.num_hyperedges) or not getattr(entry.obj, "needs_graph", True):
+    if wants == bool(spec.num_hyperedges) or not (wants or getattr(entry.obj, "needs_graph", True)):
         return
     if wants:
         raise GraphKitError(

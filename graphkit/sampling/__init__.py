@@ -11,11 +11,15 @@ from graphkit.sampling.link import LinkLoader
 from graphkit.sampling.loader import Loader
 from graphkit.sampling.neighbor import NeighborLoader
 from graphkit.sampling.store import Store, full_batch
+from graphkit.sampling.stream import Stream
+from graphkit.sampling.temporal import Events, TemporalNeighbors, TemporalSampler, events_of
+from graphkit.sampling.temporal_negatives import StreamNegatives
 from graphkit.sampling.walks import node2vec_walks, random_walks, step_distribution, transition_matrix
 
 __all__ = [
     "EdgeIndex",
     "EnclosingSubgraphs",
+    "Events",
     "Feedback",
     "FeedbackLoader",
     "GraphLoader",
@@ -23,9 +27,14 @@ __all__ = [
     "Loader",
     "NeighborLoader",
     "Store",
+    "Stream",
+    "StreamNegatives",
+    "TemporalNeighbors",
+    "TemporalSampler",
     "block_batch",
     "distance_counts",
     "enclosing_subgraphs",
+    "events_of",
     "full_batch",
     "in_edges",
     "induced",

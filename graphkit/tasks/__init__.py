@@ -13,6 +13,7 @@ from graphkit.tasks.link import LinkTask
 from graphkit.tasks.node import NodeTask
 from graphkit.tasks.pair import PairTask
 from graphkit.tasks.recommend import RecommendTask
+from graphkit.tasks.temporal_link import TemporalLinkTask
 from graphkit.tasks.triple import TripleTask
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "PairTask",
     "RecommendTask",
     "Task",
+    "TemporalLinkTask",
     "TripleTask",
     "find_task",
     "for_data",

@@ -1,0 +1,1 @@
+"""Systems that predict which nodes meet next in a stream of events."""

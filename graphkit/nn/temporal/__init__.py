@@ -1,0 +1,5 @@
+"""Layers of temporal networks: codes of time, memories of nodes, attention over past neighbours."""
+
+from graphkit.nn.temporal.state import GrowingState
+
+__all__ = ["GrowingState"]
