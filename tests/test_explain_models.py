@@ -47,7 +47,8 @@ def triangles():
 
 
 def systems(level):
-    return [name for name, entry in entries("model").items() if level in entry.options["levels"]]
+    known = entries("model").items()
+    return [name for name, e in known if level in e.options["levels"] and not e.options.get("hypergraph")]
 
 
 #: Options that keep the other explainers short.

@@ -34,6 +34,11 @@ class Source:
     """
 
     def __init__(self, model: nn.Module, data: Any, asked: dict[str, Any] | None = None) -> None:
+        if getattr(data, "num_hyperedges", 0):
+            raise GraphKitError(
+                f"{getattr(model, 'name', '') or type(model).__name__} answers on the hypergraph {data.name}, whose "
+                "memberships cannot be explained; explain a system for graphs on graphkit.graphs.clique_expansion"
+            )
         self.model, self.data, self.asked = model, data, asked or {}
         self._whole: tuple[Batch, Any] | None = None
         self._cache: dict[str, Any] = {}

@@ -180,6 +180,47 @@ def dual(graph: dgl.DGLGraph) -> dgl.DGLGraph:
     return from_incidence(hyperedge, node, *sizes, *fields)
 
 
+def add_self_hyperedges(graph: dgl.DGLGraph, every: bool = False) -> dgl.DGLGraph:
+    """Give each node that is in no hyperedge one of its own, behind the others.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+        A hypergraph.
+    every : bool, default False
+        Give one to all nodes.
+
+    Returns
+    -------
+    dgl.DGLGraph
+        With the nodes' fields; the hyperedges' are continued by 0, ``weight`` by 1. Memberships keep their order, and
+        the new ones follow.
+
+    Raises
+    ------
+    GraphKitError
+        If it is no hypergraph.
+
+    Examples
+    --------
+    >>> members(add_self_hyperedges(from_hyperedges([[0, 1]], num_nodes=3)))
+    [[0, 1], [2]]
+    """
+    import dgl
+
+    node, hyperedge = _check(graph).edges(etype="in", order="eid")
+    n, m = graph.num_nodes("node"), graph.num_nodes("hyperedge")
+    alone = torch.arange(n) if every else (torch.bincount(node, minlength=n) == 0).nonzero()[:, 0]
+    node = torch.cat([node, alone])
+    hyperedge = torch.cat([hyperedge, torch.arange(m, m + len(alone))])
+    made = dgl.heterograph({IN: (node, hyperedge), HAS: (hyperedge, node)}, {"node": n, "hyperedge": m + len(alone)})
+    made.nodes["node"].data.update(graph.nodes["node"].data)
+    for name, value in graph.nodes["hyperedge"].data.items():
+        more = value.new_full((len(alone), *value.shape[1:]), 1 if name == "weight" else 0)
+        made.nodes["hyperedge"].data[name] = torch.cat([value, more])
+    return made
+
+
 def clique_expansion(graph: dgl.DGLGraph) -> dgl.DGLGraph:
     r"""Join all members of each hyperedge with one another.
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphkit.core.batch import Batch
 from graphkit.core.registry import Reported, register
-from graphkit.models.hyper.base import COMMON
+from graphkit.models.hyper.base import COMMON, complete
 from graphkit.nn import MLP, Dropout, Encoder
 from graphkit.nn.hyper import AllDeepSetsConv, AllSetTransformerConv, HyperLayer
 
@@ -57,6 +57,7 @@ class AllSet(Encoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
+        batch = complete(batch)
         x = self.dropout(batch.feat)
         for conv in self.convs:
             x = self.dropout(conv(batch.graph, x, edge_weight=batch.edge_weight).relu())

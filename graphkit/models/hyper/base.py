@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import weakref
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from graphkit.core.batch import Batch
+from graphkit.graphs.hypergraph import add_self_hyperedges, is_hypergraph
 from graphkit.nn import Dropout, Encoder
 from graphkit.nn.hyper import HyperLayer
 from graphkit.nn.mlp import make_activation
+
+if TYPE_CHECKING:
+    import dgl
 
 #: What every system on hypergraphs registers; ``fit`` is HyperGCN's protocol.
 COMMON: dict[str, Any] = {
@@ -23,8 +29,49 @@ COMMON: dict[str, Any] = {
 }
 
 
+_COMPLETED: dict[int, dgl.DGLGraph] = {}
+
+
+def complete(batch: Batch) -> Batch:
+    """Return the batch with a hyperedge of its own for each node in none, which would else hear nothing.
+
+    The completed graph is made once for each structure.
+
+    Parameters
+    ----------
+    batch : Batch
+        A hypergraph; memberships' and hyperedges' weights are continued by 1.
+
+    Examples
+    --------
+    >>> from graphkit.graphs import from_hyperedges
+    >>> complete(Batch(from_hyperedges([[0, 1]], num_nodes=3), torch.ones(3, 4))).graph.num_nodes("hyperedge")
+    2
+    """
+    graph = batch.graph
+    if not is_hypergraph(graph):
+        return batch  # the layer says what it expected
+    key = id(graph._graph)
+    if key not in _COMPLETED:
+        _COMPLETED[key] = add_self_hyperedges(graph)
+        weakref.finalize(graph._graph, _COMPLETED.pop, key, None)
+    made = _COMPLETED[key]
+    more = made.num_nodes("hyperedge") - graph.num_nodes("hyperedge")
+    if not more:
+        return batch
+    weight = batch.edge_weight
+    if isinstance(weight, Tensor):
+        weight = torch.cat([weight, weight.new_ones(more)])
+    fields = dict(batch.fields)
+    if "hyperedge_weight" in fields:
+        fields["hyperedge_weight"] = torch.cat([fields["hyperedge_weight"], fields["hyperedge_weight"].new_ones(more)])
+    return batch.replace(graph=made, edge_weight=weight, fields=fields, edge_feat=None)
+
+
 class HyperStack(Encoder):
     """Hypergraph layers with an activation between, and dropout before each: ``X <- act(layer(dropout(X)))``.
+
+    A node in no hyperedge gets one of its own (:func:`complete`).
 
     Parameters
     ----------
@@ -62,7 +109,7 @@ class HyperStack(Encoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
-        x = batch.feat
+        x, batch = batch.feat, complete(batch)
         for conv in self.convs:
             x = self.convolve(conv, batch, self.dropout(x))
             x = x if conv is self.convs[-1] else self.activation(x)

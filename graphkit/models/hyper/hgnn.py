@@ -28,7 +28,7 @@ PROTOCOL = "10 published splits of 140 training nodes, as reported in 1809.02589
 class HGNN(HyperStack):
     """Hypergraph convolutions: ``X' = relu(D_v^-1/2 H W D_e^-1 H^T D_v^-1/2 X Theta)``, twice, without the last ReLU.
 
-    Hyperedges' ``weight`` is W. A node in no hyperedge hears nothing, not even itself.
+    Hyperedges' ``weight`` is W. A node in no hyperedge gets one of its own, as in the code of HyperGCN and LightHGNN.
 
     Parameters
     ----------
