@@ -51,6 +51,30 @@ def by_table(table, **options):
     return model
 
 
+@pytest.mark.parametrize("normalise", ["balanced", "free"])
+def test_compositions_are_probabilities_of_the_result_and_keep_the_identity(normalise):
+    compose = Composition(3, 5, normalise)
+    x, first = torch.rand(4, 3, 5).softmax(-1), torch.eye(5)[[0] * 3].expand(4, 3, 5)
+    torch.testing.assert_close(compose.tensor().sum(1), torch.ones(3, 5, 5))
+    torch.testing.assert_close(compose(x, x).sum(-1), torch.ones(4, 3))
+    assert torch.equal(compose(first, x), x)
+    assert torch.equal(compose(x, first), x)
+
+
+def test_only_a_free_composition_can_send_everything_to_one_result():
+    made = {}
+    for normalise in ("balanced", "free"):
+        compose = Composition(1, 4, normalise)
+        with torch.no_grad():
+            compose.weight[:] = 0
+            compose.weight[:, 2] = 30
+        made[normalise] = compose.tensor()[0, 2, 1:, 1:]
+    torch.testing.assert_close(made["free"], torch.ones(3, 3))
+    torch.testing.assert_close(made["balanced"], torch.full((3, 3), 1 / 4))
+    with pytest.raises(GraphKitError, match="composition"):
+        Composition(1, 4, "fre")
+
+
 def group_table():
     table = torch.zeros(6, 6, 6, dtype=torch.bool)
     for g, h in itertools.product(range(6), repeat=2):

@@ -29,7 +29,9 @@ class Composition(nn.Module):
     """Compose states, vectors of probabilities, by a tensor: ``out_p = sum_ij A_pij x_i y_j``, for each facet.
 
     ``A`` sums to 1 over p, so probabilities stay probabilities. Index 0 is the identity on both sides: ``A_p0j = [p =
-    j]``, ``A_pi0 = [p = i]``. The rest is learned: a softmax over the last axis, divided by its sum over p.
+    j]``, ``A_pi0 = [p = i]``. The rest is learned. ``"balanced"``, as published, takes a softmax over j and
+    divides by the sum over p: each result p has as much to give away for each i, which suits groups, where every result
+    comes from exactly one j. ``"free"`` takes a softmax over p.
 
     Parameters
     ----------
@@ -37,6 +39,13 @@ class Composition(nn.Module):
         Vectors m of a state, each with a tensor of its own.
     size : int
         Entries n of each, at least 2.
+    normalise : str
+        ``"balanced"`` or ``"free"``.
+
+    Raises
+    ------
+    GraphKitError
+        For another ``normalise``.
 
     Examples
     --------
@@ -47,9 +56,10 @@ class Composition(nn.Module):
     (True, True)
     """
 
-    def __init__(self, facets: int, size: int) -> None:
+    def __init__(self, facets: int, size: int, normalise: str = "balanced") -> None:
         super().__init__()
-        self.size = size
+        check_choice("composition", normalise, ("balanced", "free"))
+        self.size, self.normalise = size, normalise
         self.weight = nn.Parameter(torch.empty(facets, size, size - 1, size - 1))
         self.reset_parameters()
 
@@ -59,8 +69,11 @@ class Composition(nn.Module):
 
     def tensor(self) -> Tensor:
         """Return ``A``, ``[m, n, n, n]``, by facet, p, i and j."""
-        learned = self.weight.softmax(-1)
-        learned = learned / learned.sum(1, keepdim=True)
+        if self.normalise == "free":
+            learned = self.weight.softmax(1)
+        else:
+            learned = self.weight.softmax(-1)
+            learned = learned / learned.sum(1, keepdim=True)
         eye = torch.eye(self.size, dtype=learned.dtype, device=learned.device).expand(len(learned), -1, -1)
         rest = torch.cat([eye[:, :, 1:].unsqueeze(-1), learned], -1)  # [m, n, n - 1, n]
         return torch.cat([eye.unsqueeze(2), rest], 2)
@@ -114,6 +127,8 @@ class EpiGNN(Encoder):
         ``"cosine"``: the logarithm of the cosine of answer and relation; ``"entropy"``: minus their cross-entropy.
     paths : str, default "shortest"
         ``"all"`` takes every node that the head reaches and that reaches the tail.
+    composition : str, default "balanced"
+        How :class:`Composition` is normalised; ``"free"`` where relations compose to no group, as those of kin.
     class_relations : sequence of int
         For each class the relation of that name, whose state it then shares, or -1; taken from the data by ``build``.
 
@@ -134,7 +149,8 @@ class EpiGNN(Encoder):
 
     def __init__(
         self, in_feats: int, out_feats: int, num_rels: int, hidden: int = 64, facets: int = 8, rounds: int = 9,
-        aggregate: str = "mul", score: str = "cosine", paths: str = "shortest", class_relations: Sequence[int] = (),
+        aggregate: str = "mul", score: str = "cosine", paths: str = "shortest",
+        composition: str = "balanced", class_relations: Sequence[int] = (),
     ) -> None:  # fmt: skip
         super().__init__()
         check_choice("aggregate", aggregate, ("mul", "min"))
@@ -153,7 +169,7 @@ class EpiGNN(Encoder):
         own = iter(range(num_rels, num_rels + out_feats))
         self.class_rows = [row if row >= 0 else next(own) for row in rows]
         self.relations = nn.Parameter(torch.empty(num_rels + sum(row < 0 for row in rows), *self.shape))
-        self.compose = Composition(*self.shape)
+        self.compose = Composition(*self.shape, composition)
         nn.init.xavier_uniform_(self.relations)
 
     @classmethod
