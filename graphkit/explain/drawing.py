@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphkit.core.errors import GraphKitError
+from graphkit.explain.canvas import PALETTE, SUPPORT, classes_of, draw_graph, name_nodes
+from graphkit.explain.images import image_shape, images_of
 from graphkit.explain.layout import Layout, lay_out
 
 if TYPE_CHECKING:
@@ -15,13 +18,11 @@ if TYPE_CHECKING:
 
     from graphkit.explain.explanation import Explanation
 
-#: Colours of classes, told apart by most eyes; further classes begin again.
-PALETTE = ("#4477aa", "#ee9a3a", "#228855", "#cc5577", "#7a63b8", "#2ba8b8", "#a0892c", "#8c564b", "#6b7a8f", "#b04ea8")
-SUPPORT, OPPOSE, FAINT = "#1f6feb", "#d1495b", "#c4c9d1"
-
 
 def figure(explanation: Explanation, k: int | None = None, max_nodes: int = 60) -> Figure:
     """Return the picture: the subgraph around the target and, where features are scored, their bars.
+
+    Molecules are drawn as molecules, nodes that are pictures as little images.
 
     Parameters
     ----------
@@ -29,79 +30,71 @@ def figure(explanation: Explanation, k: int | None = None, max_nodes: int = 60) 
     k : int, optional
         How many of the weightiest edges are drawn strong; all by their importance when None.
     max_nodes : int
+
+    Raises
+    ------
+    GraphKitError
+        If ``k`` is below 0 or above the number of edges that can matter.
     """
     from matplotlib.figure import Figure
 
+    if k is not None and not 0 <= k <= explanation.num_edges:
+        raise GraphKitError(f"k is {k}; {explanation.target} has {explanation.num_edges} edges that can matter")
+    layout = lay_out(explanation, max_nodes)
     features = explanation.top_features(12)
     features = features[features.importance > 0]
     wide = len(features) > 0
     made = Figure(figsize=(11.5 if wide else 7.5, 6.2), layout="constrained", facecolor="white")
-    axes = made.subplots(1, 2 if wide else 1, width_ratios=[2.1, 1] if wide else None, squeeze=False)[0]
-    layout = lay_out(explanation, max_nodes)
-    _draw_graph(axes[0], explanation, layout, k)
+    grid = made.add_gridspec(1, 2 if wide else 1, width_ratios=[2.1, 1] if wide else None)
+    axes = made.add_subplot(grid[0])
+    draw_graph(axes, explanation, layout, k)
+    _frame(axes, explanation, layout)
     if wide:
-        _draw_bars(axes[1], features.name.tolist(), features.importance.tolist())
+        side = grid[1].subgridspec(1, 1)
+        pictures = images_of(explanation, layout.nodes[:1] if not layout.roots else [layout.nodes[layout.roots[0]]])
+        if pictures is not None:
+            side = grid[1].subgridspec(2, 1, height_ratios=[1, 1.5])
+            _draw_pixels(made, side[0].subgridspec(1, 2), explanation, pictures[0])
+        features = features[: 12 if pictures is None else 6]
+        _draw_bars(made.add_subplot(side[-1]), features.name.tolist(), features.importance.tolist())
+    made.draw_without_rendering()  # names go where there is room once everything else has its place
+    name_nodes(axes, explanation, layout)
     return made
 
 
 def caption(explanation: Explanation, layout: Layout) -> str:
     """Return one sentence on what is drawn."""
     drawn, nodes = len(layout.edges), len(layout.nodes)
+    if explanation.num_edges == 0:
+        alone = explanation.target.kind != "graph" and len(explanation.nodes) == len(layout.roots)
+        return "No edge can matter" + (": the answer is computed from the target alone." if alone else ".")
     if nodes == len(explanation.nodes) and drawn == explanation.num_edges:
-        return f"All {nodes} nodes and {drawn} edges that the answer is computed from."
+        if layout.aspect is not None:
+            return f"The whole molecule: {_count(nodes, 'atom')} and {_count(drawn, 'bond')}."
+        return f"All {_count(nodes, 'node')} and {_count(drawn, 'edge')} that the answer is computed from."
+    rule = "those joined to the target by" if layout.roots else "those with"
     return (
         f"{nodes} of {len(explanation.nodes)} nodes and {drawn} of {explanation.num_edges} edges that can matter: "
-        "those joined to the target by the weightiest edges."
+        f"{rule} the weightiest edges."
     )
 
 
-def _draw_graph(axes: Axes, explanation: Explanation, layout: Layout, k: int | None) -> None:
-    from matplotlib.collections import LineCollection
-    from matplotlib.colors import to_rgba
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
-    where = layout.where * [1, -1]
-    importance = explanation.edge_mask[explanation.edges[layout.edges]].numpy() if layout.edges else np.zeros(0)
-    strength = importance / max(float(importance.max(initial=0)), 1e-12)
-    kept = np.arange(len(strength)) < (len(strength) if k is None else k)
-    effect = None if explanation.effect is None else explanation.effect[layout.edges].numpy()
-    lines = where[layout.ends]
-    axes.add_collection(LineCollection(lines[~kept], colors=FAINT, linewidths=0.8, linestyles="dotted", zorder=1))
-    for sign, colour in ((1, SUPPORT), (-1, OPPOSE)):
-        mine = kept & ((np.ones(len(kept)) if effect is None else np.where(effect < 0, -1, 1)) == sign)
-        s = strength[mine]
-        tones = [to_rgba(colour, 0.18 + 0.82 * float(x)) for x in s]
-        axes.add_collection(LineCollection(lines[mine], colors=tones, linewidths=0.7 + 4.3 * s, zorder=2))
-    classes = _classes(explanation, layout)
-    colours = [PALETTE[c % len(PALETTE)] if c >= 0 else "#8a94a3" for c in classes]
-    sizes = [420 if i in layout.roots else 150 for i in range(len(where))]
-    rims = ["#111827" if i in layout.roots else "white" for i in range(len(where))]
-    axes.scatter(where[:, 0], where[:, 1], s=sizes, c=colours, edgecolors=rims, linewidths=2, zorder=3)
-    for i, (x, y) in enumerate(where):
-        name = explanation.names.of_node(int(explanation.nodes[layout.nodes[i]]))
-        big = i in layout.roots
-        axes.annotate(
-            textwrap.shorten(name, 18, placeholder="…"),
-            (x, y),
-            (0, -15 if big else -11),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=9.5 if big else 7.5,
-            fontweight="bold" if big else "normal",
-            color="#111827",
-            zorder=4,
-        )
+
+def _frame(axes: Axes, explanation: Explanation, layout: Layout) -> None:
     axes.set_axis_off()
-    axes.margins(0.06)
     axes.set_title("\n".join(textwrap.wrap(explanation.summary(), 62)), loc="left", fontsize=12, fontweight="bold")
     note = caption(explanation, layout)
-    if effect is not None:
+    if explanation.effect is not None and layout.edges:
         note += " Blue edges support the answer, red ones oppose it."
     axes.text(
         0, -0.02, "\n".join(textwrap.wrap(f"{explanation.method}. {note}", 92)), transform=axes.transAxes,
         va="top", fontsize=8.5, color="#4b5563",
     )  # fmt: skip
-    _legend(axes, explanation, sorted({c for c in classes if c >= 0}))
+    if layout.aspect is None:
+        _legend(axes, explanation, sorted({c for c in classes_of(explanation, layout) if c >= 0}))
 
 
 def _legend(axes: Axes, explanation: Explanation, classes: list[int]) -> None:
@@ -111,13 +104,22 @@ def _legend(axes: Axes, explanation: Explanation, classes: list[int]) -> None:
         return
     dots = [Line2D([], [], marker="o", linestyle="", color=PALETTE[c % len(PALETTE)]) for c in classes]
     names = [textwrap.shorten(explanation.names.of_kind(c), 24, placeholder="…") for c in classes]
-    axes.legend(dots, names, fontsize=8, frameon=False, loc="upper right", ncols=1 + len(classes) // 6)
+    axes.legend(dots, names, fontsize=8, frameon=False, loc="best", ncols=1 + len(classes) // 6)
 
 
-def _classes(explanation: Explanation, layout: Layout) -> list[int]:
-    if explanation.node_classes is None:
-        return [-1] * len(layout.nodes)
-    return explanation.node_classes[layout.nodes].tolist()
+def _draw_pixels(made: Figure, grid, explanation: Explanation, picture: np.ndarray) -> None:
+    """Draw what the target is, and how much each of its pixels weighs."""
+    shape = image_shape(explanation.names.features)
+    shown = {
+        str(explanation.target): (picture, "gray_r"),
+        "importance": (explanation.feat_mask.reshape(shape), "Blues"),
+    }
+    for number, (name, (values, colours)) in enumerate(shown.items()):
+        axes = made.add_subplot(grid[number])
+        axes.imshow(values, cmap=colours, vmin=0)
+        axes.set_title(name, fontsize=9)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_color("#c4c9d1")
 
 
 def _draw_bars(axes: Axes, names: list[str], values: list[float]) -> None:
@@ -125,6 +127,7 @@ def _draw_bars(axes: Axes, names: list[str], values: list[float]) -> None:
     rows = np.arange(len(names))[::-1]
     axes.barh(rows, values, color=SUPPORT, height=0.62, alpha=0.85)
     axes.set_yticks(rows, names, fontsize=9)
+    axes.set_ylim(-0.7 - max(0, 5 - len(names)), len(names) - 0.3)  # few bars are no thicker than many
     axes.set_title("Features that weigh most", loc="left", fontsize=11)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)

@@ -152,7 +152,7 @@ class Explanation:
         return self.group[self._first_of_groups()]
 
     def top_edges(self, k: int = 10) -> pandas.DataFrame:
-        """Return the ``k`` weightiest edges as a table.
+        """Return the ``k`` weightiest edges as a table, all of them where fewer can matter.
 
         Parameters
         ----------
@@ -162,9 +162,16 @@ class Explanation:
         -------
         pandas.DataFrame
             ``src, dst, importance, edge`` (the id of one direction), and ``effect`` where the method signs edges.
+
+        Raises
+        ------
+        GraphKitError
+            If ``k`` is below 0.
         """
         import pandas
 
+        if k < 0:
+            raise GraphKitError(f"k is {k}; expected 0 or more edges")
         chosen = self._first_of_groups()[:k]
         table = {
             "src": self.src[chosen].tolist(),
@@ -250,24 +257,32 @@ class Explanation:
             made.savefig(path, dpi=160, bbox_inches="tight")
         return made
 
-    def to_html(self, path: str | Path, *, max_nodes: int = 60) -> Path:
+    def to_html(self, path: str | Path, *, compare: Explanation | None = None, max_nodes: int = 60) -> Path:
         """Write one self-contained page (no network access): the subgraph, a slider for how many edges are kept.
 
         Parameters
         ----------
         path : path
+        compare : Explanation, optional
+            Of the same target by another method, shown beside it.
         max_nodes : int
             At most this many nodes are drawn; the page says so where some are left out.
 
         Returns
         -------
         pathlib.Path
+            The file is written whole or not at all.
+
+        Raises
+        ------
+        GraphKitError
+            If ``compare`` explains something else, or the file cannot be written.
         """
         from graphkit.explain.page import render
+        from graphkit.fit.folder import write_atomic
 
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(self, max_nodes), encoding="utf-8")
+        path, text = Path(path), render(self, max_nodes, compare)
+        write_atomic(path, lambda file: file.write_text(text, encoding="utf-8"))
         return path
 
     def save(self, path: str | Path) -> Path:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphkit.explain.molecules import Molecule, molecule_of
+
 if TYPE_CHECKING:
     from graphkit.explain.explanation import Explanation
 
@@ -33,6 +35,10 @@ class Layout:
         float64 ``[drawn nodes, 2]`` in the unit square, y down.
     two_way : list of bool
         Whether each drawn edge stands for both directions.
+    aspect : float or None
+        Width over height where the drawing must keep its shape, as molecules must.
+    molecule : Molecule or None
+        What the nodes are, where the graph is a molecule.
     """
 
     nodes: list[int]
@@ -41,15 +47,21 @@ class Layout:
     roots: list[int]
     where: np.ndarray
     two_way: list[bool]
+    aspect: float | None = None
+    molecule: Molecule | None = None
 
 
-def lay_out(explanation: Explanation, max_nodes: int = 60) -> Layout:
+def lay_out(explanation: Explanation, max_nodes: int = 60, beside: Explanation | None = None) -> Layout:
     """Choose at most ``max_nodes`` nodes, grown from the target along the weightiest edges, and place them.
+
+    A molecule of up to 150 atoms is drawn whole, where RDKit puts its atoms.
 
     Parameters
     ----------
     explanation : Explanation
     max_nodes : int
+    beside : Explanation, optional
+        Of the same target by another method: an edge weighs what it weighs by either, each by its own largest.
 
     Returns
     -------
@@ -57,25 +69,47 @@ def lay_out(explanation: Explanation, max_nodes: int = 60) -> Layout:
         The same for the same explanation.
     """
     nodes = explanation.nodes.numpy()
-    best = explanation._first_of_groups().numpy()
+    best, importance = _ranked(explanation, beside)
     ends = np.searchsorted(nodes, np.stack([explanation.src.numpy()[best], explanation.dst.numpy()[best]], 1))
     roots = _roots(explanation, nodes)
-    importance = explanation.edge_mask[explanation.edges].numpy()[best]
-    chosen = sorted(_grow(ends, importance, roots, len(nodes), max(1, max_nodes, len(roots))))
+    molecule = molecule_of(explanation)
+    limit = len(nodes) if molecule is not None and molecule.where is not None else max(1, max_nodes, len(roots))
+    chosen = sorted(_grow(ends, importance, roots, len(nodes), limit))
     row = np.full(len(nodes), -1)
     row[chosen] = np.arange(len(chosen))
     drawn = (row[ends] >= 0).all(1).nonzero()[0][:MAX_EDGES] if len(ends) else np.zeros(0, dtype=np.int64)
     inside = row[ends[drawn]].reshape(-1, 2)
     root_rows = [int(row[r]) for r in roots]
     counts = np.bincount(explanation.group.numpy(), minlength=1)
-    return Layout(
+    made = Layout(
         nodes=[int(i) for i in chosen],
         edges=[int(i) for i in best[drawn]],
         ends=inside,
         roots=root_rows,
-        where=_place(len(chosen), inside, root_rows),
+        where=np.zeros((len(chosen), 2)),
         two_way=[bool(counts[int(explanation.group[i])] > 1) for i in best[drawn]],
+        molecule=molecule,
     )
+    if molecule is None or molecule.where is None:
+        made.where = _place(len(chosen), inside, root_rows)
+    else:
+        low, high = molecule.where.min(0), molecule.where.max(0)
+        room = np.maximum(high - low, 0.35 * max(1.0, float((high - low).max())))
+        made.where, made.aspect = (molecule.where - (low + high) / 2) / room + 0.5, float(room[0] / room[1])
+    return made
+
+
+def _ranked(explanation: Explanation, beside: Explanation | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return one edge of each group, best first, and what each weighs."""
+    best = explanation._first_of_groups().numpy()
+    importance = explanation.edge_mask[explanation.edges].numpy()[best]
+    if beside is None:
+        return best, importance
+    other = beside.edge_mask[beside.edges].numpy()[best]
+    most = [max(1e-12, float(weights.max(initial=0))) for weights in (importance, other)]
+    both = np.maximum(importance / most[0], other / most[1])
+    order = np.argsort(-both, kind="stable")
+    return best[order], both[order]
 
 
 def _roots(explanation: Explanation, nodes: np.ndarray) -> list[int]:

@@ -9,77 +9,156 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from graphkit.core.errors import GraphKitError
+from graphkit.explain.canvas import PALETTE
 from graphkit.explain.carriers import carriers_sentence
-from graphkit.explain.drawing import PALETTE, caption
+from graphkit.explain.drawing import caption
+from graphkit.explain.images import image_shape, images_of, png
 from graphkit.explain.layout import Layout, lay_out
 from graphkit.explain.measures import changed
+from graphkit.explain.molecules import ELEMENTS
 
 if TYPE_CHECKING:
     from graphkit.explain.explanation import Explanation
+    from graphkit.explain.naming import Names
 
 #: Numbers that the model may read to say what it would answer with fewer edges.
-BUDGET = 150_000_000
+BUDGET = 400_000_000
 
 
-def render(explanation: Explanation, max_nodes: int = 60) -> str:
+def render(explanation: Explanation, max_nodes: int = 60, compare: Explanation | None = None) -> str:
     """Return the page as HTML.
 
     Parameters
     ----------
     explanation : Explanation
     max_nodes : int
+    compare : Explanation, optional
+        Of the same target by another method, shown beside it: one slider moves both.
 
     Returns
     -------
     str
-        The same for the same explanation.
+        The same for the same explanations.
+
+    Raises
+    ------
+    GraphKitError
+        If ``compare`` explains something else.
     """
-    record = content(explanation, lay_out(explanation, max_nodes))
+    shown = [explanation] if compare is None else [explanation, check_alike(explanation, compare)]
+    record = content(shown, lay_out(explanation, max_nodes, compare))
     # Inside <script>, "<" could end the element; the escape means the same to JSON.
     data = json.dumps(record, ensure_ascii=True, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    template = resources.files("graphkit.explain").joinpath("page.html").read_text(encoding="utf-8")
-    title = f"Why {explanation.target}?"
-    return template.replace("{{title}}", html.escape(title)).replace("{{data}}", data)
+    parts = {name: _read(f"page.{name}") for name in ("html", "css", "js")}
+    template = parts["html"].replace("{{css}}", parts["css"]).replace("{{js}}", parts["js"])
+    return template.replace("{{title}}", html.escape(record["title"])).replace("{{data}}", data)
 
 
-def content(explanation: Explanation, layout: Layout) -> dict[str, Any]:
-    """Return what the page shows, as JSON values."""
-    names, prediction = explanation.names, explanation.prediction
-    features = explanation.top_features(14)
-    features = features[features.importance > 0]
-    classes = sorted({c for c in _column(explanation.node_classes, layout.nodes, -1) if c >= 0})
+def check_alike(explanation: Explanation, other: Explanation) -> Explanation:
+    """Return ``other`` if both explain one answer of one graph, so that they can stand side by side.
+
+    Raises
+    ------
+    GraphKitError
+        Saying what differs.
+    """
+    if other.target != explanation.target:
+        raise GraphKitError(f"compare explains {other.target}; expected an explanation of {explanation.target}")
+    if other.prediction.reading != explanation.prediction.reading:
+        said = [_answer_name(e) for e in (other, explanation)]
+        raise GraphKitError(f"compare explains the answer {said[0]!r}; expected the answer {said[1]!r}")
+    if not (torch.equal(other.edges, explanation.edges) and torch.equal(other.nodes, explanation.nodes)):
+        raise GraphKitError(
+            f"compare was asked on another graph or part of it ({len(other.nodes)} nodes, {other.num_edges} edges); "
+            f"expected {len(explanation.nodes)} nodes and {explanation.num_edges} edges"
+        )
+    return other
+
+
+def _read(name: str) -> str:
+    return resources.files("graphkit.explain").joinpath(name).read_text(encoding="utf-8")
+
+
+def content(shown: list[Explanation], layout: Layout) -> dict[str, Any]:
+    """Return what the page shows, as JSON values: one picture, and one panel for each explanation.
+
+    Parameters
+    ----------
+    shown : list of Explanation
+        One, or two that :func:`check_alike` lets pass.
+    layout : Layout
+    """
+    first, names = shown[0], shown[0].names
+    classes = sorted({c for c in _column(first.node_classes, layout.nodes, -1) if c >= 0})
+    sizes = _sizes(first, layout, len(shown))
+    images = images_of(first, layout.nodes)
     return {
-        "title": f"Why {explanation.target}?",
-        "method": explanation.method,
-        "summary": explanation.summary(),
-        "truth": _truth(explanation),
-        "pair": explanation.target.kind == "pair",
-        "answer": _answer_name(explanation),
-        "value": prediction.value,
-        "regression": prediction.reading.mode == "regression",
-        "probabilities": _probabilities(explanation),
-        "caption": caption(explanation, layout),
-        "notes": _notes(explanation),
-        "signed": explanation.effect is not None,
-        "nodes": _nodes(explanation, layout),
-        "edges": _edges(explanation, layout),
+        "title": f"Why {first.target}?",
+        "summary": first.summary(),
+        "truth": _truth(first),
+        "pair": first.target.kind == "pair",
+        "answer": _answer_name(first),
+        "value": first.prediction.value,
+        "regression": first.prediction.reading.mode == "regression",
+        "probabilities": _probabilities(first),
+        "caption": caption(first, layout),
+        "carried": carriers_sentence(first) if first.target.kind == "pair" and first.num_edges else "",
+        "nodes": _nodes(first, layout),
+        "edges": [[*ends, int(two)] for ends, two in zip(layout.ends.tolist(), layout.two_way, strict=True)],
         "roots": layout.roots,
-        "classes": [[c, names.of_kind(c), PALETTE[c % len(PALETTE)]] for c in classes],
-        "features": [
-            [name, round(float(value), 6)] for name, value in zip(features.name, features.importance, strict=True)
-        ],
-        "feature_count": 0 if explanation.feat_mask is None else len(explanation.feat_mask),
-        "curve": _curve(explanation, layout),
-        "edge_total": explanation.num_edges,
+        "aspect": layout.aspect,
+        "bonds": None if layout.aspect is None else [layout.molecule.orders[i] for i in layout.edges],
+        "images": None if images is None else [png(image) for image in images],
+        "classes": [[c, names.of_kind(c), _colour(c, names, layout.aspect is not None)] for c in classes],
+        "edge_total": first.num_edges,
+        "sizes": sizes,
+        "panels": [_panel(explanation, layout, sizes) for explanation in shown],
     }
 
 
+def _colour(kind: int, names: Names, atoms: bool) -> str:
+    """Return the colour of a class; of an element, that which chemists know, none for carbon."""
+    return ELEMENTS.get(names.of_kind(kind), "") if atoms else PALETTE[kind % len(PALETTE)]
+
+
+def _panel(explanation: Explanation, layout: Layout, sizes: list[int]) -> dict[str, Any]:
+    """Return what one method says: its drawn edges best first, weights, features, and answers with fewer edges."""
+    features = explanation.top_features(14)
+    features = features[features.importance > 0]
+    weight = explanation.edge_mask[explanation.edges[layout.edges]] if layout.edges else torch.zeros(0)
+    order = torch.sort(weight, descending=True, stable=True).indices.tolist()
+    effect = _column(explanation.effect, layout.edges, 0.0)
+    ids = explanation.nodes[layout.nodes]
+    top = _column(explanation.node_top, layout.nodes, [])
+    shape = image_shape(explanation.names.features)
+    mask = explanation.feat_mask
+    heat = shape is not None and mask is not None and len(mask) == shape[0] * shape[1] and float(mask.max()) > 0
+    return {
+        "method": explanation.method,
+        "notes": _notes(explanation),
+        "signed": explanation.effect is not None,
+        "order": order,
+        "weight": [_short(w) for w in weight.tolist()],
+        "effect": [_short(w) for w in effect] if explanation.effect is not None else None,
+        "node_weight": [_short(w) for w in explanation.node_mask[ids].tolist()],
+        "node_features": [[explanation.names.of_feature(f) for f in row if f >= 0] for row in top],
+        "features": [
+            [name, _short(value)] for name, value in zip(features.name, features.importance.tolist(), strict=True)
+        ],
+        "feature_count": 0 if mask is None else len(mask),
+        "heat": png((mask / mask.max()).double().numpy().reshape(shape)) if heat else None,
+        "curve": _curve(explanation, layout, sizes, order),
+    }
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.5g}")
+
+
 def _notes(explanation: Explanation) -> list[str]:
-    """Return what the method says of itself, and of a pair what carries its score."""
-    notes = [part["note"] for part in explanation.info.values() if isinstance(part, dict) and "note" in part]
-    if explanation.target.kind == "pair" and explanation.num_edges:
-        notes.insert(0, carriers_sentence(explanation))
-    return notes
+    """Return what the method says of itself."""
+    return [part["note"] for part in explanation.info.values() if isinstance(part, dict) and "note" in part]
 
 
 def _column(values: Any, rows: list[int], default: Any) -> list[Any]:
@@ -114,49 +193,48 @@ def _probabilities(explanation: Explanation) -> list[list[Any]]:
 
 def _nodes(explanation: Explanation, layout: Layout) -> list[dict[str, Any]]:
     ids = explanation.nodes[layout.nodes].tolist()
-    weight = explanation.node_mask[ids].tolist()
     classes = _column(explanation.node_classes, layout.nodes, -1)
     hops = explanation.hops[layout.nodes].tolist()
-    top = _column(explanation.node_top, layout.nodes, [])
+    atoms = None if layout.molecule is None else layout.molecule.symbols
     return [
         {
             "id": ids[i],
-            "name": explanation.names.of_node(ids[i]),
+            "name": explanation.names.of_node(ids[i]) if atoms is None else atoms[layout.nodes[i]],
             "x": round(float(layout.where[i, 0]), 4),
             "y": round(float(layout.where[i, 1]), 4),
             "c": classes[i],
             "class": explanation.names.of_kind(classes[i]) if classes[i] >= 0 else "",
             "hops": hops[i] if layout.roots else -1,
-            "w": round(weight[i], 5),
-            "features": [explanation.names.of_feature(f) for f in top[i] if f >= 0],
         }
         for i in range(len(ids))
     ]
 
 
-def _edges(explanation: Explanation, layout: Layout) -> list[list[Any]]:
-    """Return ``[u, v, importance, effect, both directions]`` for each drawn edge, by importance."""
-    weight = explanation.edge_mask[explanation.edges[layout.edges]].tolist() if layout.edges else []
-    effect = _column(explanation.effect, layout.edges, 0.0)
-    rows = layout.ends.tolist()
-    return [
-        [rows[i][0], rows[i][1], float(f"{weight[i]:.5g}"), float(f"{effect[i]:.5g}"), int(layout.two_way[i])]
-        for i in range(len(rows))
-    ]
-
-
-def _curve(explanation: Explanation, layout: Layout) -> list[list[float]]:
-    """Return ``[k, p with only the first k drawn edges, p without them]``; empty for a stored explanation."""
+def _sizes(explanation: Explanation, layout: Layout, panels: int) -> list[int]:
+    """Return how many edges each position of the slider keeps: all numbers, or fewer where the model is slow."""
     question, drawn = explanation.question, len(layout.edges)
     if question is None or drawn == 0:
+        return list(range(drawn + 1))
+    cost = question.num_nodes * max(16, question.batch.feat[:1].numel()) + 64 * question.num_edges
+    points = int(min(drawn + 1, max(8, min(80, BUDGET // (2 * panels * cost)))))
+    if points > drawn:
+        return list(range(drawn + 1))
+    return sorted({round(float(x)) for x in torch.linspace(0, drawn**0.5, points).square()} | {0, 1, drawn})
+
+
+def _curve(explanation: Explanation, layout: Layout, sizes: list[int], order: list[int]) -> list[list[float]]:
+    """Return, for each size k, ``[p with only the best k drawn edges, p without them]`` and whether the answer stays.
+
+    Empty for an explanation that was loaded without its model.
+    """
+    question = explanation.question
+    if question is None or not layout.edges:
         return []
-    cost = question.num_nodes * max(16, question.batch.feat.shape[1]) + 64 * question.num_edges
-    points = int(min(drawn + 1, max(8, min(80, BUDGET // (2 * cost)))))
-    sizes = sorted({round(float(x)) for x in torch.linspace(0, drawn**0.5, points).square()})
     kept = torch.zeros(len(sizes), question.num_groups, dtype=torch.bool)
-    groups = explanation.group[layout.edges]
+    groups = explanation.group[layout.edges][order]
     for row, size in enumerate(sizes):
         kept[row, groups[:size]] = True
-    only, _ = changed(question, kept)
-    without, _ = changed(question, ~kept)
-    return [[k, round(float(a), 5), round(float(b), 5)] for k, a, b in zip(sizes, only, without, strict=True)]
+    only, same_only = changed(question, kept)
+    without, same_without = changed(question, ~kept)
+    rows = zip(only.tolist(), without.tolist(), same_only.tolist(), same_without.tolist(), strict=True)
+    return [[round(a, 5), round(b, 5), int(c), int(d)] for a, b, c, d in rows]

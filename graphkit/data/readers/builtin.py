@@ -43,7 +43,8 @@ def read_digits(files: Files | None = None, *, k: int = 5) -> Raw:
     source, target, edge_fields, report = tidy(src, near.reshape(-1), len(points))
     node_fields = {"feat": torch.from_numpy(points.astype(np.float32)), "label": torch.from_numpy(bunch.target).long()}
     collated = Collated.from_edges(source, target, torch.tensor([len(points)]), node_fields, edge_fields)
-    return Raw(collated, {}, {"class": [str(c) for c in range(10)]}, report)
+    pixels = [f"row {i // 8 + 1}, column {i % 8 + 1}" for i in range(64)]
+    return Raw(collated, {}, {"class": [str(c) for c in range(10)], "feature": pixels}, report)
 
 
 @register(

@@ -14,6 +14,19 @@ from graphkit.data.raw import Raw, integer_codes, one_hot, stand_in_features, ti
 from graphkit.data.readers.folds import published_folds
 from graphkit.data.store import Files
 
+#: What the numbers of a set mean, where its own label_readme or README says so.
+NAMES = {
+    "MUTAG": {
+        "node_label": dict(zip("0123456", ("C", "N", "O", "F", "I", "Cl", "Br"), strict=True)),
+        "relation": {"0": "aromatic", "1": "single", "2": "double", "3": "triple"},
+    },
+    "Mutagenicity": {
+        "node_label": {str(i): atom for i, atom in enumerate("C O Cl H N F Br S P I Na K Li Ca".split())},
+        "relation": {"0": "single", "1": "double", "2": "triple"},
+        "class": {"0": "mutagen", "1": "nonmutagen"},
+    },
+}
+
 
 @register("tu", kind="reader", level="graph", title="TUDataset", arxiv="2007.08663", keep=True)
 def read_tu(files: Files, *, attributes: bool = False, features: str = "degree", folds: str = "") -> Raw:
@@ -62,6 +75,8 @@ def read_tu(files: Files, *, attributes: bool = False, features: str = "degree",
         stand_in_features(collated, features)
     report["isolated_nodes"] = num_nodes - len(torch.unique(dst))
     names = {"class": class_names, "relation": relations, "node_label": node_names}
+    for kind, known in NAMES.get(found[0].rstrip("_"), {}).items():
+        names[kind] = [known.get(value, value) for value in names[kind]]
     splits = {folds: published_folds(files, folds, len(counts))} if folds else {}
     return Raw(collated, splits, {key: value for key, value in names.items() if value}, report)
 
