@@ -106,7 +106,11 @@ class Attention:
             question.rows()
         m = question.num_edges
         # Loops that a layer adds come behind the graph's edges.
-        paid = [alpha[:m].reshape(m, -1).mean(1) for alpha in found if len(alpha) in (m, m + question.num_nodes)]
+        paid = [
+            alpha[:m].reshape(m, alpha[0].numel() if len(alpha) else 1).mean(1)
+            for alpha in found
+            if len(alpha) in (m, m + question.num_nodes)
+        ]
         if not paid:
             name = getattr(question.model, "name", "") or type(question.model).__name__
             raise GraphKitError(

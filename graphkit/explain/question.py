@@ -196,11 +196,22 @@ class Question:
             mixed = rows * torch.linspace(1, 2, rows.shape[-1], dtype=rows.dtype, device=rows.device)
             (grad,) = torch.autograd.grad(mixed.sum(), probe, allow_unused=True)
         if grad is None or not bool(grad.ne(0).any()):
-            name = getattr(self.model, "name", "") or type(self.model).__name__
-            raise GraphKitError(
-                f"the answer of {name} for {self.target} does not change with any edge weight, so its edges cannot be "
-                "explained; the model may ignore edge_weight"
+            raise GraphKitError(self._why_no_gradient(probe))
+
+    def _why_no_gradient(self, probe: Tensor) -> str:
+        """Return one sentence: edges do not matter at all, or they do and the model gives no gradient for them."""
+        name = getattr(self.model, "name", "") or type(self.model).__name__
+        with torch.no_grad():
+            ends = [self.rows(weight=self.weights(torch.full_like(probe, share))) for share in (0.0, 0.5)]
+        if any(not torch.allclose(rows, self.reference, rtol=1e-5, atol=1e-7) for rows in ends):
+            return (
+                f"the answer of {name} for {self.target} changes with edge weights, but gives no gradient for them, "
+                "which this explainer needs; use one that needs none, such as occlusion, counterfactual or subgraphx"
             )
+        return (
+            f"the answer of {name} for {self.target} does not change with any edge weight, so its edges cannot be "
+            "explained; the model may ignore edge_weight"
+        )
 
 
 def predict(model: nn.Module, batch: Batch, target: Target, roots: Tensor, copies: int = 1) -> Tensor:

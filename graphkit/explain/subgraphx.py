@@ -46,7 +46,7 @@ class SubgraphX:
     Parameters
     ----------
     max_nodes : int, default 6
-        Of the subgraph that is wanted.
+        Of the subgraph that is wanted; one fewer than there are where the neighbourhood is that small.
     rollouts : int, default 10
         Ways down the tree.
     samples : int, default 10
@@ -128,11 +128,13 @@ class _Search:
         first = frozenset(order[: self.rule.start_nodes]) | self.kept
         self.start = self._connected(first) or first
         self.tree[self.start] = _State(0.0)
+        # Of a neighbourhood that is small already, a part is searched: the whole says nothing of its edges.
+        self.limit = min(self.rule.max_nodes, max(len(self.kept) + 1, len(self.start) - 1))
 
     def roll(self) -> None:
         """Walk from the start to a subgraph that is small enough, and tell all on the way what it is worth."""
         state, path = self.start, [self.start]
-        while len(state) > self.rule.max_nodes:
+        while len(state) > self.limit:
             children = self._children(state)
             if not children:
                 break
@@ -214,7 +216,7 @@ class _Search:
     def attribution(self) -> Attribution:
         """Return what the search found."""
         q = self.question
-        small = {nodes: state.reward for nodes, state in self.tree.items() if len(nodes) <= self.rule.max_nodes}
+        small = {nodes: state.reward for nodes, state in self.tree.items() if len(nodes) <= self.limit}
         if not small:
             small = {min(self.tree, key=len): self.tree[min(self.tree, key=len)].reward}
         score = torch.zeros(q.num_groups)
