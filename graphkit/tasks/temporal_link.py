@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -151,6 +152,12 @@ class TemporalLinkTask(Task):
         return made.like(fanouts, getattr(encoder, "strategy", "recent"))
 
     # --- batches --------------------------------------------------------------------------------------------------
+
+    def prepare(self, model: nn.Module) -> None:
+        """Let the model measure the training events where it wants to, such as the gaps between them."""
+        measure = getattr(getattr(bare(model), "encoder", None), "measure", None)
+        if callable(measure):
+            measure(self.stream.observed(*self.stream.part("train")))
 
     def batch(self, model: nn.Module, pairs: Pairs, sampler: TemporalSampler | None, label: Tensor | None) -> Batch:
         """Return the batch that asks for ``pairs``: the stream, its nodes' and events' features, and the sampler."""
@@ -345,39 +352,65 @@ class TemporalLinkTask(Task):
         return result
 
     def predict(self, model: nn.Module, what: Any = None) -> Tensor:
-        """Return the scores ``[P]`` of pairs at times, as an event at that time would be scored.
+        """Return the scores ``[P]`` of pairs at times, each from all that happened strictly before its time.
 
         Parameters
         ----------
         model : nn.Module
         what : Pairs
             With ``time``; just after the last event of the stream where it is None.
+
+        Raises
+        ------
+        GraphKitError
+            If there are no pairs, an id is out of range, or a time is no finite number.
         """
-        nodes = self.stream.num_nodes
-        pairs = check_pairs(what, nodes)
-        times = self.stream.events.time
+        pairs, times = check_pairs(what, self.stream.num_nodes), self.stream.events.time
         if pairs.time is None:
-            after = (
-                times[-1] + 1 if times.dtype == torch.int64 else torch.nextafter(times[-1], times.new_tensor(torch.inf))
-            )
-            pairs = Pairs(pairs.src, pairs.dst, time=after.expand(len(pairs)))
+            pairs = Pairs(pairs.src, pairs.dst, time=after(times).expand(len(pairs)))
         if not bool(torch.isfinite(pairs.time.double()).all()):
             raise GraphKitError("times hold NaN or infinity; expected when each pair is asked for")
         sampler = self.sampler(model, False)
-        # The state that a score is made with: that of the runs which end before its time.
-        upto = torch.searchsorted(self.stream.ends, torch.searchsorted(times.double(), pairs.time.double()), right=True)
-        upto = torch.cat([upto.new_zeros(1), self.stream.ends])[upto] if is_stateful(model) else torch.zeros_like(upto)
+        before = torch.zeros(len(pairs), dtype=torch.int64)
+        if is_stateful(model):
+            before = torch.searchsorted(times.double(), pairs.time.double().contiguous())
         out = torch.empty(len(pairs))
-        for goal in upto.unique().tolist():
-            self.rewind(model, goal)
-            for rows in (upto == goal).nonzero()[:, 0].split(4096):
-                batch = self.batch(model, pairs[rows], sampler, None)
-                out[rows] = model(place(batch, model)).pred.detach().float().cpu()
+        for count in before.unique().tolist():
+            with self._state_at(model, count):
+                for rows in (before == count).nonzero()[:, 0].split(4096):
+                    batch = self.batch(model, pairs[rows], sampler, None)
+                    out[rows] = model(place(batch, model)).pred.detach().float().cpu()
         return out
+
+    @contextlib.contextmanager
+    def _state_at(self, model: nn.Module, count: int) -> Iterator[None]:
+        """Let the state hold the first ``count`` events; what it observed of an unfinished run is taken back after."""
+        self.rewind(model, count)
+        own = bare(model)
+        if not is_stateful(model) or int(own.seen) == count:
+            yield
+            return
+        kept = {name: value.clone() for name, value in own.named_buffers()}
+        own.observe(self.stream.observed(int(own.seen), count))
+        try:
+            yield
+        finally:
+            own.load_state_dict(kept, strict=False)
 
     def activate(self, pred: Tensor) -> Tensor:
         """Probability that the pair meets, as likely as not beforehand: ``sigmoid(score)``."""
         return pred.sigmoid()
+
+
+def after(times: Tensor) -> Tensor:
+    """Return the first time after the last of ``times``: one more of whole numbers, else the next number.
+
+    >>> int(after(torch.tensor([3, 7])))
+    8
+    """
+    if times.dtype == torch.int64:
+        return times[-1] + 1
+    return torch.nextafter(times[-1], times.new_tensor(torch.inf))
 
 
 def _two_classes(pos: Tensor, neg: Tensor) -> dict[str, float]:

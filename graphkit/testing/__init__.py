@@ -12,6 +12,7 @@ from graphkit.testing.layers import LAYER_LAWS, check_layer
 from graphkit.testing.models import MODEL_LAWS, check_model
 from graphkit.testing.pools import DECODER_LAWS, POOL_LAWS, check_decoder, check_pool
 from graphkit.testing.sample import LawBroken, Sample, sample
+from graphkit.testing.temporal import TEMPORAL_LAWS, check_temporal
 
 __all__ = [
     "DECODER_LAWS",
@@ -23,11 +24,13 @@ __all__ = [
     "MODEL_LAWS",
     "POOL_LAWS",
     "Sample",
+    "TEMPORAL_LAWS",
     "check_decoder",
     "check_hyper_layer",
     "check_layer",
     "check_model",
     "check_pool",
+    "check_temporal",
     "hyper_sample",
     "hyper_spec",
     "sample",

@@ -12,6 +12,7 @@ CASES = [
     for name, e in entries("model").items()
     if not e.options.get("hypergraph")  # their laws are in test_hyper.py
     for level in e.options["levels"]
+    if level != "temporal-link"  # theirs are in test_temporal.py
     for law in MODEL_LAWS
 ]
 

@@ -140,7 +140,7 @@ class TemporalEncoder(Encoder):
         ----------
         spec : Spec
         **arguments
-            Arguments of the constructor; ``decoder``; and ``embedding``, the width of a learned row for each node id,
+            Arguments of the constructor; ``decoder``; and ``id_width``, the width of a learned row for each node id,
             which nodes do not have unless it is given.
 
         Raises
@@ -150,11 +150,11 @@ class TemporalEncoder(Encoder):
         """
         own = set(inspect.signature(cls).parameters) - {"in_feats", "edge_feats", "num_nodes"}
         for name in arguments:
-            if name not in own | {"decoder", "embedding"}:
-                raise unknown(f"argument of {cls.__name__}", name, own | {"decoder", "embedding"})
-        embedding, decoder = arguments.pop("embedding", 0), arguments.pop("decoder", None)
-        inputs = NodeEmbedding(spec.num_nodes, embedding) if embedding else None
-        encoder = cls(embedding or spec.in_feats, spec.edge_feats, spec.num_nodes, **arguments)
+            if name not in own | {"decoder", "id_width"}:
+                raise unknown(f"argument of {cls.__name__}", name, own | {"decoder", "id_width"})
+        width, decoder = arguments.pop("id_width", 0), arguments.pop("decoder", None)
+        inputs = NodeEmbedding(spec.num_nodes, width) if width else None
+        encoder = cls(width or spec.in_feats, spec.edge_feats, spec.num_nodes, **arguments)
         return TemporalModel(encoder, encoder.make_head(spec, decoder=decoder), inputs)
 
 

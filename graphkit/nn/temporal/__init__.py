@@ -1,5 +1,8 @@
 """Layers of temporal networks: codes of time, memories of nodes, attention over past neighbours."""
 
+from graphkit.nn.temporal.attention import TemporalAttention, TemporalStack
+from graphkit.nn.temporal.code import TimeEncode
+from graphkit.nn.temporal.memory import NodeMemory
 from graphkit.nn.temporal.state import GrowingState
 
-__all__ = ["GrowingState"]
+__all__ = ["GrowingState", "NodeMemory", "TemporalAttention", "TemporalStack", "TimeEncode"]
