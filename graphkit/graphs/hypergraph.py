@@ -1,4 +1,4 @@
-"""Hypergraphs: a heterograph of nodes and hyperedges, its dual, and its clique expansion."""
+"""Hypergraphs: a heterograph of nodes and hyperedges, and its dual."""
 
 from __future__ import annotations
 
@@ -219,47 +219,6 @@ def add_self_hyperedges(graph: dgl.DGLGraph, every: bool = False) -> dgl.DGLGrap
         more = value.new_full((len(alone), *value.shape[1:]), 1 if name == "weight" else 0)
         made.nodes["hyperedge"].data[name] = torch.cat([value, more])
     return made
-
-
-def clique_expansion(graph: dgl.DGLGraph) -> dgl.DGLGraph:
-    r"""Join all members of each hyperedge with one another.
-
-    .. math:: w_{uv} = |\{e : u \in e, v \in e\}|, \quad u \ne v
-
-    Parameters
-    ----------
-    graph : dgl.DGLGraph
-        A hypergraph.
-
-    Returns
-    -------
-    dgl.DGLGraph
-        Both directions of each edge, sorted by destination, with ``weight`` (float32, how many hyperedges hold both)
-        and ``reverse_id``; the nodes' fields are kept. It has up to :math:`\sum_e |e|^2` edges.
-
-    Raises
-    ------
-    GraphKitError
-        If it is no hypergraph.
-
-    Examples
-    --------
-    >>> flat = clique_expansion(from_hyperedges([[0, 1, 2], [0, 1]]))
-    >>> flat.num_edges(), flat.edata["weight"].tolist()
-    (6, [2.0, 1.0, 2.0, 1.0, 1.0, 1.0])
-    """
-    import scipy.sparse
-
-    from graphkit.graphs.build import graph as build
-
-    node, hyperedge = _check(graph).edges(etype="in")
-    shape = graph.num_nodes("node"), graph.num_nodes("hyperedge")
-    ones = np.ones(len(node), dtype=np.float32)
-    incidence = scipy.sparse.csr_array((ones, (node.numpy(), hyperedge.numpy())), shape=shape)
-    shared = scipy.sparse.coo_array(incidence @ incidence.T)
-    upper = shared.row < shared.col
-    edges = shared.row[upper].astype(np.int64), shared.col[upper].astype(np.int64)
-    return build(*edges, shape[0], dict(graph.nodes["node"].data), {"weight": shared.data[upper]}, undirected=True)
 
 
 def flatten(graph: dgl.DGLGraph) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
