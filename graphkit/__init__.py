@@ -50,6 +50,7 @@ _MODULES = (
     "embed",
     "fit",
     "explain",
+    "probe",
     "bench",
     "doctor",
     "testing",
@@ -60,6 +61,7 @@ __all__ = ["__version__", "datasets", *_NAMES, *_MODULES]
 if TYPE_CHECKING:
     from graphkit import analysis, bench, core, data, doctor, graphs, heads, metrics, models, nn, ops, sampling, tasks
     from graphkit import embed as embed
+    from graphkit import probe as probe
     from graphkit import testing as testing
     from graphkit import toplists as toplists
     from graphkit import transforms as transforms

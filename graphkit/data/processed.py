@@ -33,7 +33,8 @@ ARRAYS = ("node_offsets", "edge_offsets", "src", "dst")
 def read(card: Card, files: CardFiles, options: Mapping[str, Any]) -> Raw:
     """Return what the card's reader makes of its files, from the cache where it is kept there.
 
-    Kept are the results of readers registered with ``keep=True``; a cache that cannot be written is passed over.
+    Kept are the results of readers registered with ``keep=True`` that read files, and of those with ``keep="made"``,
+    which take long to make them; a cache that cannot be written is passed over.
 
     Raises
     ------
@@ -43,7 +44,7 @@ def read(card: Card, files: CardFiles, options: Mapping[str, Any]) -> Raw:
     from graphkit.data.loading import _call
 
     entry = find("reader", card.reader)
-    keep = bool(entry.options.get("keep")) and bool(card.files)
+    keep = entry.options.get("keep") == "made" or (bool(entry.options.get("keep")) and bool(card.files))
     path = place(card, options, files) if keep else None
     if path is not None and path.is_file():
         with contextlib.suppress(DataError):  # a damaged copy is made again below

@@ -96,7 +96,7 @@ def _net(seed: int, i: int, x: Tensor, y: Tensor, cut: int) -> tuple[Tensor, Ten
     level="graph",
     title="Graph Metanetworks for Processing Diverse Neural Architectures",
     arxiv="2312.04501",
-    keep=True,
+    keep="made",
 )
 def read_digits_zoo(files: Files | None = None, *, graph_seed: int = 0, num_nets: int = 40) -> Raw:
     """Train multilayer perceptrons on scikit-learn's digits, each by a recipe drawn at random; predict their accuracy.
