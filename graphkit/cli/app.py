@@ -268,6 +268,7 @@ def train(
     "graphkit predict runs/gcn-cora-node --nodes 0,1,2",
     "graphkit predict runs/gae-cora-link --pairs 1-2,3-4 --json",
     "graphkit predict runs/ncn-cora-link --links-of 17 --top 5",
+    "graphkit predict runs/mpnn-esol-graph --smiles CCO,c1ccccc1",
     "graphkit predict --out predictions.csv",
 )
 def predict(
@@ -282,6 +283,7 @@ def predict(
     ] = None,
     top: Annotated[int, typer.Option(min=1, metavar="N", help="How many of them.")] = 10,
     relation: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Their relation, for triples.")] = None,
+    smiles: Annotated[str | None, typer.Option(metavar="SMILES", help="New molecules: CCO,c1ccccc1.")] = None,
     out: Annotated[Path | None, typer.Option(help="Write a CSV file instead of printing.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -289,7 +291,7 @@ def predict(
     from graphkit.cli.predict import Links, main
 
     links = None if links_of is None else Links(links_of, top, relation)
-    main(run, nodes, pairs, graphs, out, as_json, links)
+    main(run, nodes, pairs, graphs, out, as_json, links, smiles)
 
 
 @_command(
@@ -297,8 +299,8 @@ def predict(
     "explain",
     "Ask a trained run why; writes HTML and PNG.",
     "graphkit explain runs/gcn-cora-node --node 17",
-    "graphkit explain runs/gae-cora-link --pair 3,44 --method saliency",
-    "graphkit explain --graph 5 --out why --json",
+    "graphkit explain runs/gae-cora-link --pair 3,44 --compare saliency",
+    "graphkit explain --graph 5 --method goat --out page.html --json",
 )
 def explain(
     run: Run = None,
@@ -311,18 +313,23 @@ def explain(
     method: Annotated[
         str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, goat, ...; 'list' shows all.")
     ] = "gnnexplainer",
-    top: Annotated[int, typer.Option(min=1, metavar="N", help="How many edges to print.")] = 10,
+    compare: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A second explainer, shown beside it on the page.")
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="How many edges to print.", show_default="10")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the explainer.")] = 0,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An option of the explainer; repeatable.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the page and the picture.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for page and picture, or one file: page.html.")] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a trained run why it answers as it does; writes a page (HTML) and a picture (PNG)."""
     from graphkit.cli.explain import Question, main
 
-    main(run, Question(node, pair, graph, relation, method, top, seed, set_ or [], out), as_json)
+    main(run, Question(node, pair, graph, relation, method, compare, top, seed, set_ or [], out), as_json)
 
 
 @_command(

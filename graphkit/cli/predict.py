@@ -33,9 +33,10 @@ def main(
     out: Path | None,
     as_json: bool,
     links: Links | None = None,
+    smiles: str | None = None,
 ) -> None:
     """Predict and print a table, JSON, or a CSV file."""
-    given = {"--nodes": nodes, "--pairs": pairs, "--graphs": graphs, "--links-of": links}
+    given = {"--nodes": nodes, "--pairs": pairs, "--graphs": graphs, "--links-of": links, "--smiles": smiles}
     asked = [name for name, value in given.items() if value is not None]
     if len(asked) > 1:
         raise GraphKitError(f"{' and '.join(asked)} exclude each other; give one of them")
@@ -44,11 +45,14 @@ def main(
 
     run = gk.Run.load(folder)
     expected = {"node": "--nodes", "graph": "--graphs"}.get(run.data.task, "--pairs")
-    if asked and asked[0] != expected and not (links and expected == "--pairs"):
+    fits = {expected, {"--pairs": "--links-of", "--graphs": "--smiles"}.get(expected, expected)}
+    if asked and asked[0] not in fits:
         raise GraphKitError(f"{folder} predicts for {run.data.task}s; use {expected} instead of {asked[0]}")
     if links:
         found = run.top_links(links.node, links.top, rel=links.relation)
         columns, rows = found.columns.tolist(), [list(row) for row in found.itertuples(index=False, name=None)]
+    elif smiles is not None:
+        columns, rows = _molecules(run, smiles.replace(",", " ").split())
     else:
         columns, rows = table(run, {"--nodes": nodes, "--graphs": graphs}.get(expected, pairs), bool(out or as_json))
     if out is not None:
@@ -98,6 +102,21 @@ def _supervised(run, ids: Sequence[int]) -> tuple[list[str], list[list[Any]]]:
     value = value.reshape(len(ids), -1)
     names = ["value"] if value.shape[1] == 1 else [f"value {i}" for i in range(value.shape[1])]
     return [kind, *names], [[i, *row] for i, row in zip(ids, value.tolist(), strict=True)]
+
+
+def _molecules(run, texts: Sequence[str]) -> tuple[list[str], list[list[Any]]]:
+    """What the run says of new molecules: classes with their probability, or a column for each target."""
+    if not texts:
+        raise GraphKitError("--smiles names no molecule; give one or several: --smiles CCO,c1ccccc1")
+    value = run.predict(smiles=texts)
+    if not run.data.labels.is_floating_point():
+        best = value.max(-1)
+        rows = zip(texts, best.indices.tolist(), best.values.tolist(), strict=True)
+        return ["smiles", "class", "probability"], [list(row) for row in rows]
+    value = value.reshape(len(texts), -1)
+    names = run.data.names.get("target", [])
+    names = names if len(names) == value.shape[1] else [f"value {i}" for i in range(value.shape[1])]
+    return ["smiles", *names], [[text, *row] for text, row in zip(texts, value.tolist(), strict=True)]
 
 
 def _scored(run, found: Sequence[tuple[int, ...]], relational: bool) -> tuple[list[str], list[list[Any]]]:

@@ -16,6 +16,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.spec import Spec
 from graphkit.fit.folder import FORMAT_VERSION, Folder, plain
 from graphkit.fit.loop import evaluate as score
+from graphkit.fit.molecules import molecules_like
 from graphkit.fit.settings import Settings, computing, resolve_device
 from graphkit.tasks import find_task
 
@@ -158,6 +159,7 @@ class Run:
         data: Dataset | None = None,
         logits: bool = False,
         times: Any = None,
+        smiles: Any = None,
     ) -> Tensor:
         """Return predictions for nodes, pairs or graphs; for everything when none are named.
 
@@ -173,6 +175,8 @@ class Run:
             Raw outputs in place of probabilities.
         times : array_like, optional
             Of streams: when each pair is asked for, ``[P]`` or one number; just after the last event without.
+        smiles : str or sequence of str, optional
+            New molecules in place of graphs, for a run that was trained on molecules.
 
         Returns
         -------
@@ -182,8 +186,10 @@ class Run:
         Raises
         ------
         GraphKitError
-            If the ids are not what the task predicts, or out of range.
+            If the ids are not what the task predicts, or out of range; or a SMILES does not parse.
         """
+        if smiles is not None:
+            data = molecules_like(self.data, smiles)
         named = {"node": nodes, "link": pairs, "graph": graphs}
         level = {"triple": "link", "temporal-link": "link"}.get(self.task.level, self.task.level)
         for kind, value in named.items():

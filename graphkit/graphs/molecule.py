@@ -1,7 +1,13 @@
-"""Molecules as graphs: atoms are nodes, bonds are edges in both directions (needs RDKit)."""
+"""Molecules as graphs: atoms are nodes, bonds are edges in both directions (needs RDKit).
+
+The module is callable: ``graphkit.graphs.molecule("CCO")`` is :func:`molecule`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+import types
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,36 +18,25 @@ import torch
 from torch import Tensor
 
 from graphkit.core.check import check_choice
-from graphkit.core.errors import DataError, GraphKitError, require
+from graphkit.core.errors import DataError, GraphKitError
+from graphkit.graphs import _chemistry as chemistry
+from graphkit.graphs._chemistry import ATOM, ATOM_FLAGS, BOND, BOND_FLAGS, ELEMENTS, columns, parse
 from graphkit.graphs.build import graph as build_graph
 from graphkit.graphs.build import undirect
 
 if TYPE_CHECKING:
     import dgl
 
-ELEMENTS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "As", "Se", "Br", "I")
-HYBRIDISATIONS = ("S", "SP", "SP2", "SP3", "SP3D", "SP3D2")
-CHIRALITIES = ("CHI_UNSPECIFIED", "CHI_TETRAHEDRAL_CW", "CHI_TETRAHEDRAL_CCW")
-BONDS = ("SINGLE", "DOUBLE", "TRIPLE", "AROMATIC")
-STEREOS = ("STEREONONE", "STEREOANY", "STEREOZ", "STEREOE", "STEREOCIS", "STEREOTRANS")
-
-#: Name and choices of each categorical feature; one more column holds everything else.
-_ATOM = {
-    "element": ELEMENTS,
-    "degree": (0, 1, 2, 3, 4, 5),
-    "charge": (-2, -1, 0, 1, 2),
-    "hybridisation": HYBRIDISATIONS,
-    "hydrogens": (0, 1, 2, 3, 4),
-    "chirality": CHIRALITIES,
-}
-_BOND = {"bond": BONDS, "stereo": STEREOS}
-_ATOM_FLAGS = ("aromatic", "ring")
-_BOND_FLAGS = ("conjugated", "ring")
-_CODES = {name: {v: i for i, v in enumerate(choices)} for name, choices in {**_ATOM, **_BOND}.items()}
-
-
-def _columns(features: dict[str, tuple], flags: tuple[str, ...]) -> list[str]:
-    return [f"{name}={value}" for name, choices in features.items() for value in (*choices, "other")] + list(flags)
+__all__ = [
+    "ELEMENTS",
+    "Molecules",
+    "atom_features",
+    "bond_features",
+    "from_smiles",
+    "molecule",
+    "scaffold",
+    "smiles_to_collated",
+]
 
 
 def atom_features() -> list[str]:
@@ -52,7 +47,7 @@ def atom_features() -> list[str]:
     >>> atom_features()[:3], len(atom_features())
     (['element=H', 'element=B', 'element=C'], 47)
     """
-    return _columns(_ATOM, _ATOM_FLAGS)
+    return columns(ATOM, ATOM_FLAGS)
 
 
 def bond_features() -> list[str]:
@@ -63,64 +58,10 @@ def bond_features() -> list[str]:
     >>> bond_features()[:2], len(bond_features())
     (['bond=SINGLE', 'bond=DOUBLE'], 14)
     """
-    return _columns(_BOND, _BOND_FLAGS)
+    return columns(BOND, BOND_FLAGS)
 
 
-def _one_hot(rows: list[tuple[int, ...]], features: dict[str, tuple], flags: tuple[str, ...]) -> Tensor:
-    """Turn codes and flags into 0/1 columns, float32 ``[rows, width]``."""
-    codes = torch.tensor(rows, dtype=torch.int64).reshape(len(rows), len(features) + len(flags))
-    widths = [len(choices) + 1 for choices in features.values()]
-    made = torch.zeros(len(rows), sum(widths) + len(flags))
-    starts = torch.tensor([sum(widths[:i]) for i in range(len(widths))])
-    made.scatter_(1, codes[:, : len(widths)] + starts, 1.0)
-    made[:, sum(widths) :] = codes[:, len(widths) :].float()
-    return made
-
-
-def _chem(purpose: str) -> Any:
-    require("rdkit", "chem", purpose)
-    from rdkit import Chem
-
-    return Chem
-
-
-def _parse(text: Any, where: str) -> Any:
-    """Return RDKit's molecule, or raise with the place, the text and the reason."""
-    chem = _chem("reading SMILES")
-    from rdkit import rdBase
-
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{where}expected a SMILES string, got {text!r}")
-    with rdBase.BlockLogs():
-        molecule = chem.MolFromSmiles(text.strip())
-        if molecule is not None and molecule.GetNumAtoms():
-            return molecule
-        raw = chem.MolFromSmiles(text.strip(), sanitize=False)
-        problems = chem.DetectChemistryProblems(raw) if raw is not None else []
-    reason = f": {problems[0].Message()}" if len(problems) else ""
-    raise DataError(f"{where}the SMILES {text!r} does not parse{reason}")
-
-
-def _atom(atom: Any) -> tuple[int, ...]:
-    values = (
-        atom.GetSymbol(),
-        atom.GetDegree(),
-        atom.GetFormalCharge(),
-        str(atom.GetHybridization()),
-        atom.GetTotalNumHs(),
-        str(atom.GetChiralTag()),
-    )
-    codes = (_CODES[name].get(value, len(_ATOM[name])) for name, value in zip(_ATOM, values, strict=True))
-    return (*codes, int(atom.GetIsAromatic()), int(atom.IsInRing()))
-
-
-def _bond(bond: Any) -> tuple[int, ...]:
-    values = str(bond.GetBondType()), str(bond.GetStereo())
-    codes = (_CODES[name].get(value, len(_BOND[name])) for name, value in zip(_BOND, values, strict=True))
-    return (*codes, int(bond.GetIsConjugated()), int(bond.IsInRing()))
-
-
-@dataclass
+@dataclass(repr=False)
 class Molecules(Sequence):
     """Molecules as concatenated arrays, in the layout of a collated set of graphs.
 
@@ -131,9 +72,11 @@ class Molecules(Sequence):
     src, dst : Tensor
         int64 ``[E]``, atom numbers inside their own molecule; sorted by destination there.
     node_fields : dict of str to Tensor
-        ``feat`` float32 ``[N, 47]`` (columns: :func:`atom_features`), ``z`` (atomic number) int64 ``[N]``.
+        ``feat`` float32 ``[N, 47]`` (columns: :func:`atom_features`), ``z`` (atomic number) int64 ``[N]``; ``pos``
+        float32 ``[N, 3]`` where all molecules have positions.
     edge_fields : dict of str to Tensor
-        ``feat`` float32 ``[E, 14]`` (columns: :func:`bond_features`), ``reverse_id`` int64 ``[E]`` inside the molecule.
+        ``feat`` float32 ``[E, 14]`` (columns: :func:`bond_features`; zeros where atoms are near and not bonded),
+        ``reverse_id`` int64 ``[E]`` inside the molecule; ``distance`` float32 ``[E]`` where there is ``pos``.
     rows : Tensor
         int64 ``[B]``, the row that each molecule came from.
     skipped : list of (int, str)
@@ -158,6 +101,10 @@ class Molecules(Sequence):
     def __len__(self) -> int:
         return len(self.node_offsets) - 1
 
+    def __repr__(self) -> str:
+        left = f", {len(self.skipped)} skipped" if self.skipped else ""
+        return f"Molecules({len(self)} molecules, {int(self.node_offsets[-1])} atoms, {len(self.src)} edges{left})"
+
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
@@ -176,26 +123,42 @@ class Molecules(Sequence):
 
 
 def _molecules(
-    smiles: Sequence[Any], on_error: str, places: Sequence[str] | None = None
+    given: Sequence[Any], on_error: str, places: Sequence[str] | None = None
 ) -> Iterator[tuple[int, Any, str]]:
-    """Yield (row, molecule or None, text)."""
-    for row, text in enumerate(smiles):
-        try:
-            yield row, _parse(text, f"{places[row] if places else f'row {row}'}: "), str(text)
-        except DataError:
-            if on_error == "raise":
-                raise
-            yield row, None, str(text)
+    """Yield (row, molecule or None, text) of SMILES and molecules of RDKit."""
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():  # one for all of them, as each costs a tenth of what parsing does
+        for row, item in enumerate(given):
+            where = (f"{places[row]}: " if places[row] else "") if places else f"row {row}: "
+            if hasattr(item, "GetAtoms"):
+                yield row, item, where
+                continue
+            try:
+                yield row, parse(item, where), where
+            except DataError:
+                if on_error == "raise":
+                    raise
+                yield row, None, str(item)
 
 
 def smiles_to_collated(
-    smiles: Sequence[Any], on_error: str = "raise", *, warn: bool = True, places: Sequence[str] | None = None
+    smiles: Sequence[Any],
+    on_error: str = "raise",
+    *,
+    warn: bool = True,
+    places: Sequence[str] | None = None,
+    hydrogens: bool = False,
+    positions: str | None = None,
+    radius: float | None = None,
+    other: bool = True,
+    seed: int = 0,
 ) -> Molecules:
-    """Turn many SMILES strings into concatenated graphs.
+    """Turn many SMILES strings, or molecules of RDKit, into concatenated graphs.
 
     Parameters
     ----------
-    smiles : sequence of str
+    smiles : sequence of str or rdkit.Chem.Mol
     on_error : str
         ``"raise"`` stops at the first SMILES that does not parse; ``"skip"`` leaves it out and lists it in
         ``skipped``.
@@ -203,6 +166,8 @@ def smiles_to_collated(
         Whether skipping also warns.
     places : sequence of str, optional
         What to call each row in an error, such as a file and a line; by default its number, counted from 0.
+    hydrogens, positions, radius, other, seed
+        As in :func:`molecule`.
 
     Returns
     -------
@@ -211,7 +176,7 @@ def smiles_to_collated(
     Raises
     ------
     DataError
-        Naming the row and the text that does not parse.
+        Naming the row and the text that does not parse, and what RDKit says of it; or what :func:`molecule` refuses.
     MissingExtraError
         If RDKit is not installed.
 
@@ -222,61 +187,149 @@ def smiles_to_collated(
     ([0, 3, 9], [0, 4, 16])
     """
     check_choice("on_error", on_error, ["raise", "skip"])
+    chemistry.check_radius(radius)
     if isinstance(smiles, str):
         raise GraphKitError("expected a sequence of SMILES, got one string; use from_smiles for a single molecule")
-    atoms: list[tuple[int, ...]] = []
-    bonds: list[tuple[int, ...]] = []
-    ends: list[tuple[int, int]] = []
-    charges: list[int] = []
-    counts, rows, skipped = [], [], []
-    for row, molecule, text in _molecules(smiles, on_error, places):
-        if molecule is None:
-            skipped.append((row, text))
+    chemistry.rdkit("reading SMILES")
+    rows = chemistry.Rows(not other, radius)
+    kept, skipped = [], []
+    for row, mol, said in _molecules(smiles, on_error, places):
+        if mol is None:
+            skipped.append((row, said))
             continue
-        first = len(atoms)
-        for atom in molecule.GetAtoms():
-            atoms.append(_atom(atom))
-            charges.append(atom.GetAtomicNum())
-        for bond in molecule.GetBonds():
-            ends.append((first + bond.GetBeginAtomIdx(), first + bond.GetEndAtomIdx()))
-            bonds.append(_bond(bond))
-        counts.append(len(atoms) - first)
-        rows.append(row)
+        if hydrogens or positions is not None:
+            mol = chemistry.with_positions(mol, positions, said, hydrogens, seed)
+        rows.add(mol, said)
+        kept.append(row)
     if skipped and warn:
         shown = "; ".join(f"row {row}: {text!r}" for row, text in skipped[:5])
         more = f"; and {len(skipped) - 5} more" if len(skipped) > 5 else ""
         warnings.warn(f"skipped {len(skipped)} SMILES that do not parse ({shown}{more})", stacklevel=2)
-    feats = _one_hot(atoms, _ATOM, _ATOM_FLAGS), _one_hot(bonds, _BOND, _BOND_FLAGS)
-    made = _collate(counts, np.array(ends, dtype=np.int64).reshape(-1, 2), *feats)
-    made.node_fields["z"] = torch.tensor(charges, dtype=torch.int64)
-    made.rows, made.skipped = torch.tensor(rows, dtype=torch.int64), skipped
+    made = _collate(rows)
+    made.rows, made.skipped = torch.tensor(kept, dtype=torch.int64), skipped
     return made
 
 
-def _collate(counts: list[int], ends: np.ndarray, atoms: Tensor, bonds: Tensor) -> Molecules:
-    """Store both directions of every bond, sorted by destination, and count ids inside each molecule."""
-    offsets = torch.tensor([0, *np.cumsum(counts, dtype=np.int64).tolist()], dtype=torch.int64)
-    number = torch.arange(len(bonds))
-    src, dst, fields = undirect(ends[:, 0], ends[:, 1], {"number": number}, len(atoms))
+def _collate(rows: chemistry.Rows) -> Molecules:
+    """Store both directions of every edge, sorted by destination, and count ids inside each molecule."""
+    kinds = torch.cat([rows.bond_kinds.rows(), torch.zeros(1, len(bond_features()))])  # the last: not bonded
+    bonds = torch.tensor(rows.bonds, dtype=torch.int64).remainder(len(kinds))
+    ends = np.array(rows.ends, dtype=np.int64).reshape(-1, 2)
+    offsets = torch.tensor([0, *np.cumsum(rows.counts, dtype=np.int64).tolist()], dtype=torch.int64)
+    src, dst, fields = undirect(ends[:, 0], ends[:, 1], {"number": torch.arange(len(ends))}, len(rows.atoms))
     owner = torch.searchsorted(offsets, dst, right=True) - 1
-    edge_offsets = torch.searchsorted(owner, torch.arange(len(counts) + 1))
+    edge_offsets = torch.searchsorted(owner, torch.arange(len(rows.counts) + 1))
+    node_fields = {
+        "feat": rows.atom_kinds.rows()[torch.tensor(rows.atoms, dtype=torch.int64)],
+        "z": torch.tensor(rows.charges, dtype=torch.int64),
+    }
+    edge_fields = {
+        "feat": kinds[bonds[fields["number"]]],
+        "reverse_id": fields["reverse_id"] - edge_offsets[owner],
+    }
+    if rows.places and len(rows.places) == len(rows.counts):
+        pos = torch.from_numpy(np.concatenate(rows.places)).float()
+        node_fields["pos"] = pos
+        edge_fields["distance"] = (pos[src] - pos[dst]).norm(dim=-1)
     return Molecules(
         offsets,
         edge_offsets,
         src - offsets[owner],
         dst - offsets[owner],
-        {"feat": atoms},
-        {"feat": bonds[fields["number"]], "reverse_id": fields["reverse_id"] - edge_offsets[owner]},
-        torch.arange(len(counts)),
+        node_fields,
+        edge_fields,
+        torch.arange(len(rows.counts)),
     )
 
 
-def from_smiles(smiles: str | Sequence[str], on_error: str = "raise") -> dgl.DGLGraph | Molecules:
-    """Turn a SMILES string into a graph of its heavy atoms, or many into a sequence of graphs.
+def molecule(
+    what: Any,
+    *,
+    hydrogens: bool = False,
+    positions: Any = None,
+    radius: float | None = None,
+    other: bool = True,
+    on_error: str = "raise",
+    seed: int = 0,
+) -> dgl.DGLGraph | Molecules:
+    """Turn a molecule into a graph of its atoms, or many into a sequence of graphs.
 
     An atom's ``feat`` holds its element, degree, formal charge, hybridisation, number of hydrogens and chirality,
-    each one-hot with a last column for everything else, and whether it is aromatic and in a ring; ``z`` is its atomic
-    number. A bond's ``feat`` holds its type and stereo, one-hot, and whether it is conjugated and in a ring.
+    each one-hot with a last column for everything else, and whether it is aromatic and in a ring
+    (:func:`atom_features`); ``z`` is its atomic number, ``pos`` its place where that is known. A bond's ``feat`` holds
+    its type and stereo, one-hot, and whether it is conjugated and in a ring (:func:`bond_features`).
+
+    Parameters
+    ----------
+    what : str, rdkit.Chem.Mol, path-like, or a sequence of SMILES or molecules
+        A SMILES; a molecule of RDKit, with its conformer if it has one; an ``.sdf``, ``.mol`` or ``.xyz`` file, which
+        gives one graph if it holds one molecule. XYZ files have no bonds, so name a radius.
+    hydrogens : bool, default False
+        Spell out all hydrogens. Files keep theirs whatever this says.
+    positions : str or array, optional
+        ``"embed"`` places the atoms by RDKit's distance geometry, from ``seed``; or numbers ``[N, 3]``.
+    radius : float, optional
+        Join atoms within this distance too, in the units of the positions (ångström in files); such edges have a
+        ``feat`` of zeros unless there is a bond, and all edges their ``distance``.
+    other : bool, default True
+        Whether elements outside the table share its last column; else they are refused.
+    on_error : str
+        For a sequence: ``"raise"``, or ``"skip"``, which lists in ``skipped`` of the result what does not parse.
+    seed : int
+
+    Returns
+    -------
+    dgl.DGLGraph or Molecules
+        ``feat [N, 47]``, ``z`` and perhaps ``pos`` on nodes, ``feat [E, 14]``, ``reverse_id`` and perhaps ``distance``
+        on edges.
+
+    Raises
+    ------
+    DataError
+        If a SMILES does not parse (which one, and what RDKit says), a file is unsound, an element is outside the table
+        and ``other=False``, or a radius is asked for without positions.
+    MissingExtraError
+        If RDKit is not installed.
+
+    Examples
+    --------
+    >>> ethanol = molecule("CCO")
+    >>> ethanol.num_nodes(), ethanol.num_edges(), ethanol.ndata["z"].tolist()
+    (3, 4, [6, 6, 8])
+    >>> near = molecule("CCO", hydrogens=True, positions="embed", radius=3.0)
+    >>> near.num_nodes(), near.ndata["pos"].shape, bool(near.edata["distance"].max() <= 3.0)
+    (9, torch.Size([9, 3]), True)
+    """
+    options: dict[str, Any] = {"hydrogens": hydrogens, "radius": radius, "other": other, "seed": seed}
+    if isinstance(what, os.PathLike) or (isinstance(what, str) and what.lower().endswith((".sdf", ".mol", ".xyz"))):
+        found = chemistry.from_file(what)
+        made = _placed(found, positions, [f"{os.fspath(what)}, record {i}" for i in range(len(found))], options)
+        return made[0] if len(made) == 1 else made
+    if isinstance(what, str) or hasattr(what, "GetAtoms"):
+        mol = parse(what, "") if isinstance(what, str) else what
+        if not mol.GetNumAtoms():
+            raise DataError("the molecule has no atoms; expected at least one")
+        return _placed([mol], positions, None, options)[0]
+    if not isinstance(what, Sequence):
+        raise GraphKitError(
+            f"got a {type(what).__name__}; expected a SMILES, a molecule of RDKit, a file, or a sequence of them"
+        )
+    return smiles_to_collated(what, on_error, positions=positions, **options)
+
+
+def _placed(found: list[Any], positions: Any, places: list[str] | None, options: dict[str, Any]) -> Molecules:
+    """Collate molecules, with numbers for the positions of the one there is, or a way to find them."""
+    if positions is not None and not isinstance(positions, str):
+        if len(found) != 1:
+            raise GraphKitError(f"positions are given for one molecule, but there are {len(found)}")
+        where = f"{places[0]}: " if places else ""
+        found = [chemistry.with_positions(found[0], positions, where, options["hydrogens"])]
+        options, positions = {**options, "hydrogens": False}, None
+    return smiles_to_collated(found, positions=positions, places=places or [""] * len(found), **options)
+
+
+def from_smiles(smiles: str | Sequence[str], on_error: str = "raise") -> dgl.DGLGraph | Molecules:
+    """Turn a SMILES string into a graph of its heavy atoms, or many into a sequence of graphs; see :func:`molecule`.
 
     Parameters
     ----------
@@ -303,8 +356,7 @@ def from_smiles(smiles: str | Sequence[str], on_error: str = "raise") -> dgl.DGL
     (6, 12, (6, 47))
     """
     if isinstance(smiles, str):
-        _parse(smiles, "")
-        return smiles_to_collated([smiles])[0]
+        return smiles_to_collated([parse(smiles, "")])[0]
     return smiles_to_collated(smiles, on_error)
 
 
@@ -331,7 +383,17 @@ def scaffold(smiles: str) -> str:
     >>> scaffold("CCc1ccccc1"), scaffold("CCO")
     ('c1ccccc1', '')
     """
-    molecule = _parse(smiles, "")
+    mol = parse(smiles, "")
     from rdkit.Chem.Scaffolds import MurckoScaffold
 
-    return MurckoScaffold.MurckoScaffoldSmiles(mol=molecule, includeChirality=False)
+    return MurckoScaffold.MurckoScaffoldSmiles(mol=mol, includeChirality=False)
+
+
+class _Callable(types.ModuleType):
+    """A module that is called like the function it is named after."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return molecule(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _Callable

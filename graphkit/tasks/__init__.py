@@ -8,6 +8,7 @@ from graphkit.core.errors import unknown
 from graphkit.core.registry import entries
 from graphkit.tasks import triple
 from graphkit.tasks.base import Task
+from graphkit.tasks.conditional import ConditionalTask
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.node import NodeTask
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from graphkit.data import Dataset
 
 __all__ = [
+    "ConditionalTask",
     "GraphTask",
     "LinkTask",
     "NodeTask",

@@ -135,9 +135,10 @@ BINARY = {
 }  # fmt: skip
 #: What reads no files of a user's: generated, shipped, or read by another package.
 MADE = {
-    "ba-2motifs", "ba-community", "ba-shapes", "cycles", "digits", "digits-zoo", "fading-popularity", "karate",
-    "les-miserables", "ogb-node", "periodic-pairs", "sbm-cluster", "sbm-pattern", "sequential-toy", "subgraph-pairs", "subgraph-pairs-tu",
-    "tree-cycles", "tree-grid", "tree-neighbours-match", "twin-closure",
+    "ba-2motifs", "ba-community", "ba-shapes", "conditional-motif", "cycles", "digits", "digits-zoo",
+    "fading-popularity", "karate", "les-miserables", "ogb-node", "periodic-pairs", "sbm-cluster", "sbm-pattern",
+    "sequential-toy", "subgraph-pairs", "subgraph-pairs-tu", "tree-cycles", "tree-grid",
+    "tree-neighbours-match", "twin-closure",
 }  # fmt: skip
 #: Readers of a folder of many tables, each of which is broken in the tests of that form.
 FOLDERS = {"ogb-csv-graph", "ogb-csv-node", "ogb-link", "wikivitals"}
