@@ -207,7 +207,7 @@ class Run:
         with torch.no_grad(), computing(self.precision, device):
             pred = task.predict(self.model, what)
         pred = pred.float() if pred.dtype == torch.bfloat16 else pred
-        return pred if logits else task.activate(pred)
+        return pred if logits else self.task.activate(pred)
 
     def top_links(
         self, node: int, k: int = 10, *, rel: int | None = None, known: bool = False, data: Dataset | None = None
