@@ -15,6 +15,8 @@ _PARTS = {
     "structure": "index",
     "cache_size": "index",
     "from_arrays": "build",
+    "from_incoming": "build",
+    "block_of": "build",
     "with_self_loops": "build",
     "reverse": "build",
     "with_inverses": "build",
@@ -30,7 +32,16 @@ _PARTS = {
 __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
 
 if TYPE_CHECKING:
-    from graphkit._dgl.build import DEGREES, from_arrays, reverse, two_hops, with_inverses, with_self_loops
+    from graphkit._dgl.build import (
+        DEGREES,
+        block_of,
+        from_arrays,
+        from_incoming,
+        reverse,
+        two_hops,
+        with_inverses,
+        with_self_loops,
+    )
     from graphkit._dgl.index import Structure, cache_size, structure
     from graphkit._dgl.kernels import one_thread, sddmm_kernel, seed_sampler, spmm_kernel
     from graphkit._dgl.slices import relations

@@ -49,6 +49,48 @@ def from_arrays(src: Any, dst: Any, num_nodes: int) -> dgl.DGLGraph:
     return dgl.graph((ends[0], ends[1]), num_nodes=num_nodes)
 
 
+def from_incoming(indptr: Any, index: Any) -> dgl.DGLGraph:
+    """Return the graph that keeps one index only, sources by destination, in 32-bit numbers where they suffice.
+
+    Nothing is copied: the graph stands on the given arrays, which may be memory-mapped.
+
+    Parameters
+    ----------
+    indptr, index : Tensor
+        ``[N + 1]`` and ``[E]``, int32 both or int64 both; edge i is ``index[i]`` to the node whose range holds i.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> graph = from_incoming(torch.tensor([0, 1, 3]).int(), torch.tensor([1, 0, 1]).int())
+    >>> structure(graph).is_narrow, graph.num_edges()
+    (True, 3)
+    """
+    if indptr.dtype != index.dtype or indptr.dtype not in (torch.int32, torch.int64):
+        raise GraphKitError(f"expected indptr and index both int32 or both int64, got {indptr.dtype}, {index.dtype}")
+    parts = ("csc", (indptr, index, index.new_empty(0)))
+    return dgl.graph(parts, num_nodes=len(indptr) - 1, idtype=indptr.dtype).formats("csc")
+
+
+def block_of(indptr: Tensor, src: Tensor, num_src: int) -> dgl.DGLGraph:
+    """Return the block whose i-th destination receives from sources ``src[indptr[i] : indptr[i + 1]]``, in this order.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> block_of(torch.tensor([0, 2]), torch.tensor([1, 2]), 3).in_degrees().tolist()
+    [2]
+    """
+    dst = torch.repeat_interleave(torch.arange(len(indptr) - 1), indptr.diff(), output_size=len(src))
+    block = dgl.create_block((src, dst), num_src_nodes=num_src, num_dst_nodes=len(indptr) - 1)
+    known = structure(block)
+    known._make("edges", lambda: (src, dst))
+    known._make("sorted", lambda: True)
+    known._make("in", lambda: indptr.diff())
+    known._make("csc", lambda: (indptr, src, torch.arange(len(src))))
+    return block
+
+
 def _with_index(graph: dgl.DGLGraph, gidx: Any) -> dgl.DGLGraph:
     """Return a graph of the same kind, nodes and batch over another index, without fields."""
     if graph.is_block:

@@ -171,6 +171,32 @@ class Structure:
         """Return ``(indptr [Nsrc + 1], dst [E], eid [E])``: edges by source, then by edge id."""
         return self._make("csr", lambda: _compress(self.src, self.dst, self.out_degrees, False))
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the graph keeps one compressed index, by destination, of 32-bit numbers and nothing else."""
+        return self.gidx.dtype == "int32" and self.gidx.formats()["created"] == ["csc"]
+
+    def incoming(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return ``(indptr [Ndst + 1], src [E], eid [E] or None)`` as :meth:`csc`, in the graph's own integers.
+
+        Of a narrow graph nothing is copied or converted; without ``eid`` edge i stands at place i.
+        """
+        if not self.is_narrow:
+            indptr, src, eid = self.csc()
+            return indptr, src, None if self.is_sorted_by_dst else eid
+
+        # The arrays belong to the graph; they are kept by name so that they are not wrapped anew for each batch.
+        held = self._cached.items.get("incoming")
+        if held is None:
+            held = self._cached.items["incoming"] = self.gidx.adjacency_matrix_tensors(0, True, "csr")[2:]
+        return held[0], held[1], held[2] if len(held[2]) else None
+
+    def degrees_out(self) -> Tensor:
+        """Return :attr:`out_degrees`; of a narrow graph as int32, counted without a table of edges."""
+        if not self.is_narrow:
+            return self.out_degrees
+        return self._make("out32", lambda: self.incoming()[1].bincount(minlength=self.num_src).int())
+
 
 def _compress(key: Tensor, other: Tensor, counts: Tensor, is_sorted: bool) -> tuple[Tensor, Tensor, Tensor]:
     indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=key.device)

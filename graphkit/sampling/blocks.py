@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graphkit import _dgl
+from graphkit._kernels import neighbors as kernels
 from graphkit.core.batch import Batch
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import generator, key
@@ -76,8 +79,9 @@ def in_edges(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) 
     >>> in_edges(dgl.graph(([0, 1, 0], [2, 2, 1])), torch.tensor([2, 1]), removed=torch.tensor([0])).tolist()
     [1, 2]
     """
-    indptr, _, eid = _dgl.structure(graph).csc()
-    found = eid[spread(indptr[nodes], indptr[nodes + 1] - indptr[nodes])]
+    indptr, _, eid = _dgl.structure(graph).incoming()
+    found = spread(indptr[nodes].long(), (indptr[nodes + 1] - indptr[nodes]).long())
+    found = found if eid is None else eid[found].long()
     return found if removed is None or not len(removed) else found[~torch.isin(found, removed)]
 
 
@@ -87,23 +91,43 @@ def out_edges(graph: dgl.DGLGraph, nodes: Tensor) -> Tensor:
     return eid[spread(indptr[nodes], indptr[nodes + 1] - indptr[nodes])]
 
 
-def _choose(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, removed: Tensor | None, seed: int) -> Tensor:
+class _Scratch(threading.local):
+    """A table over all nodes for each thread, all 0 between calls; kept, since zeroing it costs more than a batch."""
+
+    def __init__(self) -> None:
+        self.held = np.zeros(0, np.int32)
+
+    def table(self, num_nodes: int) -> np.ndarray:
+        """Return zeros ``[>= num_nodes]``, to be left as zeros."""
+        if len(self.held) < num_nodes:
+            self.held = np.zeros(num_nodes, np.int32)
+        return self.held
+
+
+_SCRATCH = _Scratch()
+
+
+def _drawn(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return offsets ``[n + 1]`` and, for each seed, ascending places of at most ``fanout`` edges in the index."""
+    indptr = _dgl.structure(graph).incoming()[0].numpy()
+    offsets = np.empty(len(seeds) + 1, np.int64)
+    kernels.count_drawn(indptr, seeds.numpy(), fanout, offsets)
+    positions = np.empty(offsets[-1], np.int64)
+    kernels.draw_neighbors(indptr, seeds.numpy(), offsets, key(seed, "draw"), positions)
+    return offsets, positions
+
+
+def _choose(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, removed: Tensor, seed: int) -> Tensor:
     """Return ids of at most ``fanout`` edges into each seed, drawn without replacement from those not removed."""
     if fanout == -1:
         return in_edges(graph, seeds, removed)
-    import dgl
-
     structure = _dgl.structure(graph)
-    hit = torch.isin(seeds, structure.dst[removed]) if removed is not None else torch.zeros(len(seeds)).bool()
-    chosen = torch.empty(0, dtype=torch.int64)
-    if not bool(hit.all()):
-        _dgl.seed_sampler(seed)
-        with _dgl.one_thread():
-            chosen = dgl.sampling.sample_neighbors(graph, seeds[~hit], fanout).edata[dgl.EID]
-    if bool(hit.any()):
-        # DGL leaves excluded edges out after it has drawn, which would give these nodes too few.
-        chosen = torch.cat([chosen, _draw(structure.dst, in_edges(graph, seeds[hit], removed), fanout, seed)])
-    return chosen
+    eid = structure.incoming()[2]
+    hit = torch.isin(seeds, structure.dst[removed])
+    chosen = torch.from_numpy(_drawn(graph, seeds[~hit], fanout, seed)[1])
+    chosen = chosen if eid is None else eid[chosen]
+    # What is drawn first and removed then would give these nodes too few.
+    return torch.cat([chosen, _draw(structure.dst, in_edges(graph, seeds[hit], removed), fanout, seed)])
 
 
 def _draw(dst: Tensor, edges: Tensor, fanout: int, seed: int) -> Tensor:
@@ -185,10 +209,11 @@ def sample_block(
     >>> nodes.tolist(), edges.tolist(), block.srcdata["gk_in_degrees"].tolist()
     ([2, 0, 1], [0, 1], [2, 0, 1])
     """
+    if removed is None or not len(removed):
+        return _sample_all(graph, seeds, fanout, seed)
     import dgl
 
-    if removed is not None:
-        removed = torch.unique(removed)
+    removed = torch.unique(removed)
     structure = _dgl.structure(graph)
     edges = _choose(graph, seeds, fanout, removed, seed)
     target = _place(seeds, structure.dst[edges], structure.num_src)
@@ -201,9 +226,35 @@ def sample_block(
     )
     into = _degrees_at(structure.in_degrees, structure.dst, nodes, removed)
     out = _degrees_at(structure.out_degrees, structure.src, nodes, removed)
-    block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})
-    block.dstdata.update({"gk_in_degrees": into[: len(seeds)], "gk_out_degrees": out[: len(seeds)]})
+    _record_degrees(block, into, out)
     return block, nodes, edges
+
+
+def _sample_all(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, seed: int) -> tuple[dgl.DGLGraph, Tensor, Tensor]:
+    """Return what :func:`sample_block` does where no edge is removed; reads nothing but the incoming index."""
+    structure = _dgl.structure(graph)
+    indptr, index, eid = structure.incoming()
+    offsets, positions = _drawn(graph, seeds, fanout, seed)
+    sources, fresh = np.empty(len(positions), np.int64), np.empty(len(positions), np.int64)
+    table, ids = _SCRATCH.table(structure.num_src), seeds.numpy()
+    found = kernels.mark_fresh(index.numpy(), positions, ids, table, sources, fresh)
+    fresh = np.sort(fresh[:found])
+    local = np.empty(len(positions), np.int64)
+    kernels.place_sources(sources, ids, fresh, table, local)
+    nodes = torch.cat([seeds, torch.from_numpy(fresh)])
+    block = _dgl.block_of(torch.from_numpy(offsets), torch.from_numpy(local), len(nodes))
+    into, out = np.empty(len(nodes), np.int64), np.empty(len(nodes), np.int64)
+    kernels.read_degrees(indptr.numpy(), structure.degrees_out().numpy(), nodes.numpy(), into, out)
+    _record_degrees(block, torch.from_numpy(into), torch.from_numpy(out))
+    places = torch.from_numpy(positions)
+    return block, nodes, places if eid is None else eid[places]
+
+
+def _record_degrees(block: dgl.DGLGraph, into: Tensor, out: Tensor) -> None:
+    """Keep the degrees that nodes have in the parent message graph, int64 ``[Nsrc]``."""
+    count = block.num_dst_nodes()
+    block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})
+    block.dstdata.update({"gk_in_degrees": into[:count], "gk_out_degrees": out[:count]})
 
 
 def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -> tuple[dgl.DGLGraph, Tensor]:
@@ -217,10 +268,17 @@ def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -
     ([1], [0], [2])
     """
     structure = _dgl.structure(graph)
-    edges = in_edges(graph, nodes, removed)
-    source, target = (_place(nodes, ends[edges], structure.num_src) for ends in (structure.src, structure.dst))
-    keep = source >= 0
-    return _dgl.from_arrays(source[keep], target[keep], len(nodes)), edges[keep]
+    indptr, index, eid = structure.incoming()
+    room = int((indptr[nodes + 1] - indptr[nodes]).sum())
+    targets, sources, positions = (np.empty(room, np.int64) for _ in range(3))
+    table = _SCRATCH.table(structure.num_src)
+    found = kernels.place_inside(indptr.numpy(), index.numpy(), nodes.numpy(), table, targets, sources, positions)
+    target, source, edges = (torch.from_numpy(x[:found]) for x in (targets, sources, positions))
+    edges = edges if eid is None else eid[edges]
+    if removed is not None and len(removed):
+        keep = ~torch.isin(edges, removed)
+        target, source, edges = target[keep], source[keep], edges[keep]
+    return _dgl.from_arrays(source, target, len(nodes)), edges
 
 
 def surroundings(

@@ -96,8 +96,10 @@ class Store:
         from graphkit import _dgl
 
         structure = _dgl.structure(self.graph)
-        structure.csc(), structure.in_degrees, structure.out_degrees
-        self.graph.create_formats_()
+        structure.incoming(), structure.degrees_out()
+        if not structure.is_narrow:
+            structure.csc(), structure.in_degrees, structure.out_degrees
+            self.graph.create_formats_()
 
     def keep_edges(self, keep: Tensor) -> Store:
         """Return the store without the edges where ``keep`` (bool ``[E]``) is False; the others keep their order."""
