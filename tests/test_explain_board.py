@@ -23,7 +23,12 @@ task: node
 protocol: explainers
 arguments: {num_layers: 2, hidden: 8}
 fit: {epochs: 2}
-options: {count: 2, methods: [random, saliency, attention], limit: {random: 1}}
+options:
+  count: 2
+  methods: [random, saliency, attention]
+  limit: {random: 1}
+  variants: {"saliency, of probability": {method: saliency, of: probability}}
+  elsewhere: {attention: {system: gat, num_layers: 2, hidden: 8, num_heads: 2}}
 metrics: [test/model_accuracy, test/saliency_auc]
 reported: {system: null}
 group: explaining
@@ -44,10 +49,22 @@ def folder(tmp_path_factory):
 def test_a_recipe_of_explainers_keeps_a_row_for_each(folder):
     record = json.loads((folder / "results" / "explain-tree-cycles.json").read_text())
     rows = record["seeds"][0]["details"]["explainers"]
-    assert set(rows) == {"random", "saliency", "attention"}
-    assert "pays no attention" in rows["attention"]["refused"]
+    assert set(rows) == {"random", "saliency", "attention", "saliency, of probability"}
+    assert rows["attention"]["system"] == "gat"
+    assert 0 <= rows["attention"]["model_accuracy"] <= 1
+    assert rows["saliency, of probability"]["options"] == {"of": "probability"}
     assert (rows["random"]["targets"], rows["saliency"]["targets"]) == (1, 2)
-    for name in ("auc", "pooled_auc", "untrained_auc", "plus", "robust_minus", "unfaithfulness", "seconds"):
+    for name in (
+        "auc",
+        "pooled_auc",
+        "untrained_auc",
+        "plus",
+        "robust_minus",
+        "unfaithfulness",
+        "jaccard",
+        "seeds",
+        "cpu_seconds",
+    ):
         assert math.isfinite(rows["saliency"][name]), name
     assert record["seeds"][0]["metrics"]["test/saliency_auc"] == rows["saliency"]["auc"]
 
@@ -58,7 +75,9 @@ def test_the_table_says_what_was_measured_and_what_does_not_apply(folder):
     assert "## tree-cycles" in text
     assert "1 seed." in text
     assert text.index("| saliency | 2 |") > 0
-    assert "Does not apply: attention (gcn pays no attention" in text
+    assert "| attention (of gat, test accuracy" in text
+    assert text.index("## AUC on every dataset") < text.index("## tree-cycles")
+    assert "| *gnnexplainer, untrained network* | - | - |" in text
     rows = explaining.blocks(folder)[0]["rows"]
     scored = [row["auc"][0] for row in rows if "auc" in row]
     assert scored == sorted(scored, reverse=True)

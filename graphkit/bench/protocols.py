@@ -183,6 +183,58 @@ def frequency(recipe: Recipe, seed: int) -> Outcome:
     return Outcome(_wanted(recipe, baselines.frequency(data)), {}, data.fingerprint())
 
 
+@protocol("morgan-forest", "500 trees on Morgan fingerprints of radius 2 and 2,048 bits; no graph network")
+def morgan_forest(recipe: Recipe, seed: int) -> Outcome:
+    """Train random forests on fingerprints; see :func:`graphkit.bench.baselines.morgan_forest`."""
+    from graphkit.bench import baselines
+
+    data = _load(recipe, seed)
+    found = baselines.morgan_forest(data, seed, **recipe.options)
+    return Outcome(_wanted(recipe, found), {}, data.fingerprint())
+
+
+@protocol(
+    "conditional-motif",
+    "read at the best validation epoch; importance of the motif that counts against the other's: AUC, mean of both "
+    "conditions",
+)
+def conditional_motif(recipe: Recipe, seed: int) -> Outcome:
+    """Train on pairs where the second graph says which motif counts, and ask whether the model found which.
+
+    ``test/importance_auc`` is 0.5 for any importance that does not look at the second graph; the target's deviation
+    is 1, so ``test/rmse`` is a share of it.
+    """
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    from graphkit.sampling import GraphLoader
+
+    data = _load(recipe, seed)
+    run = _fit(recipe, data, seed)
+    found = []
+    run.model.eval()
+    with torch.no_grad():
+        for batch in GraphLoader(data, "test", batch_size=256):
+            path = batch.graph_fields["path"][torch.repeat_interleave(batch.graph.batch_num_nodes())]
+            found.append(torch.stack([run.model.encoder.importance(batch), batch.fields["part"].float(), path.float()]))
+    weight, part, path = torch.cat(found, 1)
+    aucs = []
+    for straight in (0, 1):
+        here = (path == straight) & ((part == 1) | (part == 2))
+        aucs.append(roc_auc_score((part[here] == 1 + straight).numpy(), weight[here].numpy()))
+    measured = {**run.metrics, "test/importance_auc": statistics.fmean(aucs)}
+    return Outcome(_wanted(recipe, measured), {**_details(run), "importance_auc": aucs}, data.fingerprint())
+
+
+@protocol("by-construction", "no learning: the rule that the stream was made by")
+def by_construction(recipe: Recipe, seed: int) -> Outcome:
+    """Score a generated stream by its own rule; see :func:`graphkit.bench.streams.winner`."""
+    from graphkit.bench.streams import winner
+
+    data = _load(recipe, seed)
+    return Outcome(_wanted(recipe, winner(data)), {}, data.fingerprint())
+
+
 @protocol("ba-shapes", "one node of each of 20 houses: AUC of its explanation against motif edges, mean over nodes")
 def ba_shapes(recipe: Recipe, seed: int) -> Outcome:
     """Generate BA-Shapes, train the network of the paper, explain a node of each house; all drawn by ``seed``."""
@@ -221,7 +273,7 @@ def by_steps(recipe: Recipe, seed: int) -> Outcome:
 def explainers(recipe: Recipe, seed: int) -> Outcome:
     """Train once; run every explainer on that and on the untrained network (:mod:`graphkit.explain.leaderboard`).
 
-    The option ``elsewhere`` names methods that need another system, and that system: ``{attention: gat}``.
+    The option ``elsewhere`` names methods that need another system, with its arguments: ``{attention: {system: gat}}``.
     """
     data = _load(recipe, seed)
     options = dict(recipe.options)
@@ -229,15 +281,12 @@ def explainers(recipe: Recipe, seed: int) -> Outcome:
     run, table = _explained(recipe, data, seed, options)
     metrics = {f"test/{method}_auc": row["auc"] for method, row in table.items() if "auc" in row}
     metrics["test/model_accuracy"] = float(run.metrics["test/accuracy"])
-    for method, system in elsewhere.items():
-        arguments = {
-            name: value for name, value in recipe.arguments.items() if name in ("num_layers", "hidden", "dropout")
-        }
-        other = dataclasses.replace(recipe, system=system, arguments=arguments)
-        only = {**options, "methods": [method], "variants": {}}
-        run_of_other, rows = _explained(other, data, seed, only)
+    for method, arguments in elsewhere.items():
+        arguments = dict(arguments)
+        other = dataclasses.replace(recipe, system=arguments.pop("system"), arguments=arguments)
+        run_of_other, rows = _explained(other, data, seed, {**options, "methods": [method], "variants": {}})
         accuracy = float(run_of_other.metrics["test/accuracy"])
-        table[method] = {**rows[method], "system": system, "model_accuracy": accuracy}
+        table[method] = {**rows[method], "system": other.system, "model_accuracy": accuracy}
     return Outcome(_wanted(recipe, metrics), {**_details(run), "explainers": table}, data.fingerprint())
 
 
