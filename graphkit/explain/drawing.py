@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphkit.core.errors import GraphKitError
+from graphkit.core.errors import GraphKitError, unknown
 from graphkit.explain.canvas import PALETTE, SUPPORT, classes_of, draw_graph, name_nodes
 from graphkit.explain.images import image_shape, images_of
 from graphkit.explain.layout import Layout, lay_out
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -34,12 +36,12 @@ def figure(explanation: Explanation, k: int | None = None, max_nodes: int = 60) 
     Raises
     ------
     GraphKitError
-        If ``k`` is below 0 or above the number of edges that can matter.
+        If ``k`` is below 0, or ``max_nodes`` below 1.
     """
     from matplotlib.figure import Figure
 
-    if k is not None and not 0 <= k <= explanation.num_edges:
-        raise GraphKitError(f"k is {k}; {explanation.target} has {explanation.num_edges} edges that can matter")
+    if k is not None and k < 0:
+        raise GraphKitError(f"k is {k}; expected 0 or more edges")
     layout = lay_out(explanation, max_nodes)
     features = explanation.top_features(12)
     features = features[features.importance > 0]
@@ -60,6 +62,23 @@ def figure(explanation: Explanation, k: int | None = None, max_nodes: int = 60) 
     made.draw_without_rendering()  # names go where there is room once everything else has its place
     name_nodes(axes, explanation, layout)
     return made
+
+
+def write_picture(made: Figure, path: Path) -> None:
+    """Write a picture whole or not at all; the suffix of ``path`` decides the format.
+
+    Raises
+    ------
+    GraphKitError
+        If Matplotlib writes no such format, or the file cannot be written.
+    """
+    from graphkit.fit.folder import write_atomic
+
+    known = made.canvas.get_supported_filetypes()
+    kind = path.suffix.removeprefix(".").lower()
+    if kind not in known:
+        raise unknown("format of pictures", path.suffix or path.name, [f".{name}" for name in known])
+    write_atomic(path, lambda file: made.savefig(file, format=kind, dpi=160, bbox_inches="tight"))
 
 
 def caption(explanation: Explanation, layout: Layout) -> str:
@@ -112,7 +131,7 @@ def _draw_pixels(made: Figure, grid, explanation: Explanation, picture: np.ndarr
     shape = image_shape(explanation.names.features)
     shown = {
         str(explanation.target): (picture, "gray_r"),
-        "importance": (explanation.feat_mask.reshape(shape), "Blues"),
+        "importance": (explanation.feat_mask.numpy().reshape(shape), "Blues"),
     }
     for number, (name, (values, colours)) in enumerate(shown.items()):
         axes = made.add_subplot(grid[number])

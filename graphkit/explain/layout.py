@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphkit.core.errors import GraphKitError
 from graphkit.explain.molecules import Molecule, molecule_of
 
 if TYPE_CHECKING:
@@ -67,13 +68,20 @@ def lay_out(explanation: Explanation, max_nodes: int = 60, beside: Explanation |
     -------
     Layout
         The same for the same explanation.
+
+    Raises
+    ------
+    GraphKitError
+        If ``max_nodes`` is below 1.
     """
+    if max_nodes < 1:
+        raise GraphKitError(f"max_nodes is {max_nodes}; expected at least 1")
     nodes = explanation.nodes.numpy()
     best, importance = _ranked(explanation, beside)
     ends = np.searchsorted(nodes, np.stack([explanation.src.numpy()[best], explanation.dst.numpy()[best]], 1))
     roots = _roots(explanation, nodes)
     molecule = molecule_of(explanation)
-    limit = len(nodes) if molecule is not None and molecule.where is not None else max(1, max_nodes, len(roots))
+    limit = len(nodes) if molecule is not None and molecule.where is not None else max(max_nodes, len(roots))
     chosen = sorted(_grow(ends, importance, roots, len(nodes), limit))
     row = np.full(len(nodes), -1)
     row[chosen] = np.arange(len(chosen))
