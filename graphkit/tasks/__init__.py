@@ -9,12 +9,14 @@ from graphkit.core.registry import entries
 from graphkit.tasks import triple
 from graphkit.tasks.base import Task
 from graphkit.tasks.conditional import ConditionalTask
+from graphkit.tasks.edges import EdgeReconstructionTask
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.node import NodeTask
 from graphkit.tasks.pair import PairTask
 from graphkit.tasks.recommend import RecommendTask
 from graphkit.tasks.temporal_link import TemporalLinkTask
+from graphkit.tasks.temporal_sign import TemporalSignTask
 from graphkit.tasks.triple import TripleTask
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ConditionalTask",
+    "EdgeReconstructionTask",
     "GraphTask",
     "LinkTask",
     "NodeTask",
@@ -29,6 +32,7 @@ __all__ = [
     "RecommendTask",
     "Task",
     "TemporalLinkTask",
+    "TemporalSignTask",
     "TripleTask",
     "find_task",
     "for_data",

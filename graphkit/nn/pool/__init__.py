@@ -7,6 +7,7 @@ from graphkit.nn.pool.asap import ASAPool
 from graphkit.nn.pool.attentive import HopfieldPool, SparsemaxPool
 from graphkit.nn.pool.cluster import DiffPool, MinCutPool
 from graphkit.nn.pool.coarsen import GraphPool, Pooled
+from graphkit.nn.pool.edges import DualConv, HyperCluster, HyperDrop
 from graphkit.nn.pool.select import SAGPool, TopKPool
 from graphkit.nn.pool.set2set import Set2Set
 from graphkit.nn.pool.simple import AttentionPool, MaxPool, MeanPool, Pool, SumPool
@@ -16,8 +17,11 @@ __all__ = [
     "ASAPool",
     "AttentionPool",
     "DiffPool",
+    "DualConv",
     "GraphPool",
     "HopfieldPool",
+    "HyperCluster",
+    "HyperDrop",
     "MaxPool",
     "MeanPool",
     "MinCutPool",
