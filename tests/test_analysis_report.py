@@ -8,6 +8,7 @@ import torch
 
 import graphkit as gk
 from graphkit.analysis import link_report, node_link_metrics, topological_concentration
+from graphkit.analysis.per_node import scorer
 from graphkit.core.batch import Pairs
 from graphkit.data.splits.links import LinkSplit
 from tests.fit_toys import blocks
@@ -73,6 +74,20 @@ def test_a_run_embeddings_and_a_function_score_alike():
     for name in by_run:
         assert torch.allclose(by_run[name], by_rows[name], equal_nan=True)
         assert torch.allclose(by_function[name], by_rows[name], equal_nan=True)
+
+
+def test_a_model_is_never_asked_for_a_node_with_itself():
+    class Judge:
+        """Scores pairs as many heads do: of different nodes only."""
+
+        def predict(self, pairs, logits):
+            assert logits
+            assert (pairs.src != pairs.dst).all()
+            return (pairs.src + 2 * pairs.dst).float()
+
+    i = torch.arange(4)
+    expected = (i[:, None] + 2.0 * i).masked_fill(torch.eye(4, dtype=torch.bool), -float("inf"))
+    assert torch.equal(scorer(Judge(), 4)(i), expected)
 
 
 def test_knowing_the_hidden_links_is_perfect_and_training_neighbours_do_not_compete():
