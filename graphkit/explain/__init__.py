@@ -26,6 +26,7 @@ from graphkit.explain.naming import Names
 from graphkit.explain.occlusion import Occlusion
 from graphkit.explain.patterns import PatternAttribution, PatternNet, patterns, signal_quality
 from graphkit.explain.pgexplainer import PGExplainer
+from graphkit.explain.prototype import Prototype, prototype
 from graphkit.explain.question import Question, ask
 from graphkit.explain.saliency import Saliency
 from graphkit.explain.source import Source
@@ -48,6 +49,7 @@ __all__ = [
     "PatternAttribution",
     "PatternNet",
     "Prediction",
+    "Prototype",
     "Question",
     "Reading",
     "Saliency",
@@ -64,6 +66,7 @@ __all__ = [
     "fidelity_of",
     "overlap",
     "patterns",
+    "prototype",
     "robust_fidelity",
     "signal_quality",
     "stability",
