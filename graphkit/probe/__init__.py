@@ -1,17 +1,20 @@
 """Measures of trained networks: re-basin and merging, barriers between two, and strengths of neurons."""
 
 from graphkit.probe.barrier import Barrier, barrier, between, measure, recalibrate
+from graphkit.probe.cnt import LayerMetrics, cnt_metrics
 from graphkit.probe.permutations import PermutationSpec
 from graphkit.probe.rebasin import Rebased, activation_matching, agreement, merge, rebasin, weight_matching
 
 __all__ = [
     "Barrier",
+    "LayerMetrics",
     "PermutationSpec",
     "Rebased",
     "activation_matching",
     "agreement",
     "barrier",
     "between",
+    "cnt_metrics",
     "measure",
     "merge",
     "rebasin",

@@ -16,6 +16,7 @@ from graphkit.data.store import Files
 
 #: Numbers of the fields of ONNX's messages that are read.
 GRAPH, NODE, INPUT, OUTPUT, OPERATOR = 7, 1, 1, 2, 4
+INITIALIZER, DIMS, TENSOR_NAME = 5, 1, 8
 
 
 @dataclass
@@ -103,6 +104,46 @@ def operators(data: bytes, label: str) -> list[Operator]:
     if not made or not all(one.kind and one.outputs for one in made):
         raise DataError(f"{label} holds no graph of operators; it may be truncated or not an ONNX model")
     return made
+
+
+def initializers(data: bytes) -> dict[str, int]:
+    """Count the numbers of each initialiser, a trained weight, of an ONNX model that :func:`operators` has read.
+
+    Examples
+    --------
+    >>> tensor = bytes([8, 2, 8, 3, 66, 1, 119])  # 2 x 3 numbers called w
+    >>> graph = bytes([42, len(tensor)]) + tensor
+    >>> initializers(bytes([58, len(graph)]) + graph)
+    {'w': 6}
+    """
+    made: dict[str, int] = {}
+    for number, graph in fields(memoryview(data)):
+        for part, tensor in fields(graph) if number == GRAPH else ():
+            if part == INITIALIZER:
+                name = next((bytes(content).decode() for what, content in fields(tensor) if what == TENSOR_NAME), "")
+                made[name] = int(np.prod(_dims(tensor), dtype=np.int64))
+    return made
+
+
+def _dims(tensor: memoryview) -> list[int]:
+    """Return the sizes of a tensor: numbers of field 1, one by one or packed."""
+    at, found = 0, []
+    while at < len(tensor):
+        key, at = _varint(tensor, at)
+        if key & 7 == 0:
+            value, at = _varint(tensor, at)
+            found += [value] if key >> 3 == DIMS else []
+            continue
+        size = {1: 8, 5: 4}.get(key & 7, 0)
+        if key & 7 == 2:
+            size, at = _varint(tensor, at)
+            end = at + size
+            while key >> 3 == DIMS and at < end:
+                value, at = _varint(tensor, at)
+                found.append(value)
+            at, size = end, 0
+        at += size
+    return found
 
 
 def _flow(nodes: list[Operator], label: str) -> np.ndarray:

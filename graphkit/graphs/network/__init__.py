@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from graphkit.core.errors import GraphKitError
 from graphkit.graphs.network.layout import Layout, flatten, layout_of
+from graphkit.graphs.network.operators import OPERATORS, from_onnx, operator_graph
 from graphkit.graphs.network.records import ACTIVATIONS, EDGE_TYPES, NODE_TYPES
 
 if TYPE_CHECKING:
@@ -20,11 +21,14 @@ __all__ = [
     "ACTIVATIONS",
     "EDGE_TYPES",
     "NODE_TYPES",
+    "OPERATORS",
     "Layout",
     "flatten",
     "from_module",
     "from_modules",
+    "from_onnx",
     "layout_of",
+    "operator_graph",
     "to_module",
 ]
 
