@@ -235,6 +235,84 @@ def average_precision(pred: Tensor, label: Tensor) -> float:
     return float(np.mean([average_precision_score(*column) for column in _columns("ap", pred, label)]))
 
 
+class MultitaskAUC(NamedTuple):
+    """AUC of each label column (NaN where a class is missing), their mean, and how many columns have none."""
+
+    per_task: Tensor
+    mean: float
+    skipped: int
+
+
+def multitask_auc(pred: Tensor, label: Tensor) -> MultitaskAUC:
+    """Area under the ROC curve of each label column; one that holds a single class is skipped and counted.
+
+    Parameters
+    ----------
+    pred, label : Tensor
+        ``[B, T]``, scores and 0 or 1, NaN where missing.
+
+    Returns
+    -------
+    MultitaskAUC
+
+    Raises
+    ------
+    GraphKitError
+        If no column holds both classes.
+
+    Notes
+    -----
+    "Massively Multitask Networks for Drug Discovery", arXiv 1502.02072.
+
+    Examples
+    --------
+    >>> found = multitask_auc(torch.tensor([[0.1, 0.5], [0.9, 0.5]]), torch.tensor([[0.0, 1.0], [1.0, 1.0]]))
+    >>> found.per_task.tolist(), found.mean, found.skipped
+    ([1.0, nan], 1.0, 1)
+    """
+    rows = label.reshape(len(label), -1)
+    both = torch.tensor([bool((column == 0).any() and (column == 1).any()) for column in rows.T], dtype=torch.bool)
+    found = torch.full((rows.shape[1],), float("nan"), dtype=torch.float64)
+    scores = pred.reshape(rows.shape)
+    for column in both.nonzero()[:, 0].tolist():
+        found[column] = roc_auc(scores[:, column], rows[:, column])
+    if not both.any():
+        raise GraphKitError("multitask_auc needs both classes in at least one label column; each holds one class")
+    return MultitaskAUC(found, float(found[both].mean()), int((~both).sum()))
+
+
+def sign_test(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Probability of so uneven a count of wins if neither of two methods were better, ties left out.
+
+    Parameters
+    ----------
+    ours, theirs : sequence of float
+        Scores of two methods, task by task; NaN leaves a task out.
+
+    Returns
+    -------
+    float
+        The two-sided p value of the binomial test; 1 where all are ties.
+
+    Raises
+    ------
+    GraphKitError
+        If the lengths differ.
+
+    Examples
+    --------
+    >>> round(sign_test([0.9, 0.8, 0.7, 0.9, 0.6], [0.8, 0.7, 0.6, 0.8, 0.5]), 4)
+    0.0625
+    """
+    from scipy.stats import binomtest
+
+    if len(ours) != len(theirs):
+        raise GraphKitError(f"{len(ours)} scores came beside {len(theirs)}; expected one of each for every task")
+    gap = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    wins, losses = int((gap > 0).sum()), int((gap < 0).sum())
+    return float(binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
 def errors(pred: Tensor, label: Tensor) -> dict[str, float]:
     """Mean absolute error and root mean squared error over the labels that are not NaN.
 
@@ -246,6 +324,27 @@ def errors(pred: Tensor, label: Tensor) -> dict[str, float]:
     if not len(gap):
         raise GraphKitError("an error needs at least one label; all labels are missing (NaN)")
     return {"mae": float(gap.abs().mean()), "rmse": float(gap.square().mean().sqrt())}
+
+
+def kendall(pred: Tensor, label: Tensor) -> float:
+    """Kendall's rank correlation (tau-b) of predictions and labels, 0 where one of them is constant.
+
+    Parameters
+    ----------
+    pred, label : Tensor
+        As many numbers of each; labels that are NaN do not count.
+
+    Examples
+    --------
+    >>> round(kendall(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([1.0, 3.0, 2.0])), 4)
+    0.3333
+    """
+    from scipy.stats import kendalltau
+
+    flat = label.reshape(-1)
+    known = ~torch.isnan(flat)
+    found = float(kendalltau(pred.reshape(-1)[known].cpu().numpy(), flat[known].cpu().numpy()).statistic)
+    return 0.0 if np.isnan(found) else found
 
 
 class Interval(NamedTuple):

@@ -235,6 +235,15 @@ def by_construction(recipe: Recipe, seed: int) -> Outcome:
     return Outcome(_wanted(recipe, winner(data)), {}, data.fingerprint())
 
 
+@protocol("weight-baseline", "no graph: flat weights or their statistics, settings chosen on the validation part")
+def weight_baseline(recipe: Recipe, seed: int) -> Outcome:
+    """Fit a baseline on networks' weights; see :func:`graphkit.bench.weights.weight_baseline`."""
+    from graphkit.bench import weights
+
+    data = _load(recipe, seed)
+    return Outcome(_wanted(recipe, weights.weight_baseline(data, recipe.system, seed)), {}, data.fingerprint())
+
+
 @protocol("ba-shapes", "one node of each of 20 houses: AUC of its explanation against motif edges, mean over nodes")
 def ba_shapes(recipe: Recipe, seed: int) -> Outcome:
     """Generate BA-Shapes, train the network of the paper, explain a node of each house; all drawn by ``seed``."""

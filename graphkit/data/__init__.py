@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from graphkit.data.auditing import Audit, audit
     from graphkit.data.collated import Collated
     from graphkit.data.dataset import Dataset
+    from graphkit.data.disk import DiskDataset, to_disk, write_disk
+    from graphkit.data.features import FeatureStore
     from graphkit.data.loading import from_files, load
+    from graphkit.data.molecules import from_smiles
     from graphkit.data.relation_paths import relation_paths
     from graphkit.data.splits import LinkSplit, TripleSplit
 
@@ -20,16 +23,21 @@ __all__ = [
     "Card",
     "Collated",
     "Dataset",
+    "DiskDataset",
+    "FeatureStore",
     "LinkSplit",
     "TripleSplit",
     "audit",
     "card",
     "from_files",
+    "from_smiles",
     "generate",
     "load",
     "names",
     "relation_paths",
     "splits",
+    "to_disk",
+    "write_disk",
 ]
 
 #: What needs torch is imported when it is asked for, so that the catalog answers at once.
@@ -37,10 +45,15 @@ _LAZY = {
     "Audit": "graphkit.data.auditing",
     "audit": "graphkit.data.auditing",
     "Collated": "graphkit.data.collated",
+    "DiskDataset": "graphkit.data.disk",
+    "FeatureStore": "graphkit.data.features",
+    "to_disk": "graphkit.data.disk",
+    "write_disk": "graphkit.data.disk",
     "Dataset": "graphkit.data.dataset",
     "LinkSplit": "graphkit.data.splits",
     "TripleSplit": "graphkit.data.splits",
     "from_files": "graphkit.data.loading",
+    "from_smiles": "graphkit.data.molecules",
     "load": "graphkit.data.loading",
     "relation_paths": "graphkit.data.relation_paths",
 }

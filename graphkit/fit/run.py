@@ -16,7 +16,6 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.spec import Spec
 from graphkit.fit.folder import FORMAT_VERSION, Folder, plain
 from graphkit.fit.loop import evaluate as score
-from graphkit.fit.molecules import molecules_like
 from graphkit.fit.settings import Settings, computing, resolve_device
 from graphkit.tasks import find_task
 
@@ -189,6 +188,8 @@ class Run:
             If the ids are not what the task predicts, or out of range; or a SMILES does not parse.
         """
         if smiles is not None:
+            from graphkit.data.molecules import molecules_like
+
             data = molecules_like(self.data, smiles)
         named = {"node": nodes, "link": pairs, "graph": graphs}
         level = {"triple": "link", "temporal-link": "link"}.get(self.task.level, self.task.level)

@@ -47,7 +47,12 @@ def row_codes(rows: Tensor) -> Tensor:
 
 
 def circular_fingerprint(
-    graph: dgl.DGLGraph, feat: Tensor, edge_feat: Tensor | None = None, radius: int = 2, length: int = 1024
+    graph: dgl.DGLGraph,
+    feat: Tensor,
+    edge_feat: Tensor | None = None,
+    radius: int = 2,
+    length: int = 1024,
+    counts: bool = False,
 ) -> Tensor:
     r"""Hash what surrounds each atom within 0, 1, ... ``radius`` bonds, and mark one bit for each: ECFP on any graph.
 
@@ -67,11 +72,13 @@ def circular_fingerprint(
         2 is ECFP4.
     length : int
         Bits F.
+    counts : bool, default False
+        Count in place of marking.
 
     Returns
     -------
     Tensor
-        0 or 1 in the type of ``feat``, ``[B, F]``.
+        0 or 1, or counts, in the type of ``feat``, ``[B, F]``.
 
     Notes
     -----
@@ -90,7 +97,7 @@ def circular_fingerprint(
     owner = torch.repeat_interleave(graph.batch_num_nodes().to(feat.device))
     bits = feat.new_zeros(graph.batch_size, length)
     for step in range(radius + 1):
-        bits[owner, code.remainder(length)] = 1
+        bits.index_put_((owner, code.remainder(length)), bits.new_ones(()), accumulate=counts)
         if step < radius:
             around = torch.zeros_like(code).index_add_(0, dst, mix(3 * code[src] + bond))
             code = mix(5 * code + mix(around + step + 1))
