@@ -304,9 +304,14 @@ def from_file(path: str | os.PathLike[str]) -> list[Any]:
 
 
 def _records(chem: Any, file: Path) -> Iterable[Any]:
+    text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix.lower() == ".mol":
-        return [chem.MolFromMolFile(str(file), removeHs=False)]
-    return chem.SDMolSupplier(str(file), removeHs=False)
+        return [chem.MolFromMolBlock(text, removeHs=False)]
+    if not text.strip():
+        return []
+    supplier = chem.SDMolSupplier()
+    supplier.SetData(text, removeHs=False)
+    return supplier
 
 
 def xyz_molecules(text: str, label: str) -> Iterator[Any]:
