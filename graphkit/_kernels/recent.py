@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphkit._kernels.common import kernel, small
+from graphkit._kernels.common import AHEAD, kernel, prefetch, small
 from graphkit._kernels.scramble import STEP, scrambled
 from graphkit._kernels.search import first_at_least
 
@@ -22,19 +22,30 @@ def past(indptr, times, node, when):
 def newest(low, high, indptr, nbr, edge, times, nodes, when, valid, fanout, out_node, out_edge, out_time, out_mask):
     """Write the ``fanout`` newest entries before ``when[q]`` of ``nodes[q]``, newest first, for ``low <= q < high``.
 
-    What lies beyond the entries that there are is padded with node 0, edge 0, ``when[q]`` and a false mask.
+    What lies beyond the entries that there are is padded with node 0, edge 0, ``when[q]`` and a false mask. Queries
+    with a false ``valid`` have none; an empty ``valid`` says that all count.
     """
+    everyone = valid.shape[0] == 0
     for q in range(low, high):
+        if q + 2 * AHEAD < high:
+            prefetch(indptr, nodes[q + 2 * AHEAD])
+        if q + AHEAD < high:  # where a stream is followed, what is wanted lies near the end of a row
+            near = max(indptr[nodes[q + AHEAD] + 1] - 1, 0)
+            prefetch(times, near)
+            prefetch(nbr, near)
+            prefetch(edge, near)
         at = q * fanout
         count = 0
-        if valid[q]:
+        if everyone or valid[q]:
             first, end = past(indptr, times, nodes[q], when[q])
             count = min(end - first, fanout)
             for k in range(count):
-                entry = end - 1 - k
-                out_node[at + k] = nbr[entry]
-                out_edge[at + k] = edge[entry]
-                out_time[at + k] = times[entry]
+                out_node[at + k] = nbr[end - 1 - k]
+            for k in range(count):
+                out_edge[at + k] = edge[end - 1 - k]
+            for k in range(count):
+                out_time[at + k] = times[end - 1 - k]
+            for k in range(count):
                 out_mask[at + k] = True
         for k in range(count, fanout):
             out_node[at + k] = 0
@@ -52,10 +63,11 @@ def uniform(
     A draw depends on the seed, the node, how many entries it has by then, and the number of the draw: not on what else
     is asked for at the same time. ``picks`` int64 ``[fanout]`` is room to sort in.
     """
+    everyone = valid.shape[0] == 0
     for q in range(low, high):
         at = q * fanout
         count = 0
-        if valid[q]:
+        if everyone or valid[q]:
             first, end = past(indptr, times, nodes[q], when[q])
             if end > first:
                 count = fanout
@@ -81,6 +93,15 @@ def uniform(
             out_edge[at + k] = 0
             out_time[at + k] = when[q]
             out_mask[at + k] = False
+
+
+@kernel
+def within(ids, size):
+    """Whether all ids are in ``[0, size)``."""
+    good = True
+    for i in range(ids.shape[0]):
+        good &= (ids[i] >= 0) & (ids[i] < size)
+    return good
 
 
 @kernel

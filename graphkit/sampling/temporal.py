@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 STRATEGIES = ("recent", "uniform")
 #: Neighbours in one call for which a second thread pays.
 _SMALL = 1 << 16
+#: What stands for: every query counts.
+_ALL = np.empty(0, dtype=bool)
 
 
 class TemporalNeighbors(NamedTuple):
@@ -231,17 +233,15 @@ class TemporalSampler:
         GraphKitError
             If an id is out of range, or there is not one time for each node.
         """
-        check_ids("nodes", nodes, self.num_nodes)
-        check_rows("times", times, len(nodes), "nodes")
         fanout = self.fanouts[0] if fanout is None else fanout
         check_size("fanout", fanout)
-        when = self._comparable(times)
-        asked = np.ones(len(nodes), dtype=bool) if valid is None else valid.cpu().numpy()
-        size = len(nodes) * fanout
-        out = [np.empty(size, dtype) for dtype in (np.int64, np.int64, self._rows[3].dtype, bool)]
-        shared = (*self._rows, nodes.cpu().long().numpy(), when, asked, fanout)
-        shares = np.arange(len(nodes) + 1, dtype=np.int64) * fanout
-        threads = torch.get_num_threads() if size > _SMALL else 1
+        ids, when = self._asked(nodes, times)
+        count = len(ids)
+        asked = _ALL if valid is None else valid.cpu().numpy()
+        out = [np.empty(count * fanout, dtype) for dtype in (np.int64, np.int64, self._rows[3].dtype, bool)]
+        shared = (*self._rows, ids, when, asked, fanout)
+        threads = torch.get_num_threads() if count * fanout > _SMALL else 1
+        shares = np.arange(count + 1) * fanout if threads > 1 else np.zeros(count + 1, np.int64)
         if self.strategy == "recent":
             by_thread(threads, shares, lambda low, high, _: kernels.newest(low, high, *shared, *out))
         else:
@@ -251,8 +251,8 @@ class TemporalSampler:
                 shares,
                 lambda low, high, _: kernels.uniform(low, high, *shared, seed, np.empty(fanout, np.int64), *out),
             )
-        found = [torch.from_numpy(x).view(len(nodes), fanout).to(nodes.device) for x in out]
-        return TemporalNeighbors(*found)
+        found = [torch.from_numpy(x.reshape(count, fanout)) for x in out]
+        return TemporalNeighbors(*(found if nodes.device.type == "cpu" else [x.to(nodes.device) for x in found]))
 
     def hops(self, nodes: Tensor, times: Tensor, rng: torch.Generator | int | None = None) -> list[TemporalNeighbors]:
         """Return the neighbours of each hop; those of hop l are asked for at the times when hop l - 1 met them.
@@ -280,21 +280,26 @@ class TemporalSampler:
 
     def counts(self, nodes: Tensor, times: Tensor) -> Tensor:
         """Return how many events each node ``[Q]`` had strictly before each time ``[Q]``, int64 ``[Q]``."""
-        check_ids("nodes", nodes, self.num_nodes)
-        check_rows("times", times, len(nodes), "nodes")
-        out = np.empty(len(nodes), np.int64)
-        kernels.count_past(self._rows[0], self._rows[3], nodes.cpu().long().numpy(), self._comparable(times), out)
+        ids, when = self._asked(nodes, times)
+        out = np.empty(len(ids), np.int64)
+        kernels.count_past(self._rows[0], self._rows[3], ids, when, out)
         return torch.from_numpy(out).to(nodes.device)
+
+    def _asked(self, nodes: Tensor, times: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the queries as the kernels read them, checked."""
+        ids = nodes.cpu().numpy() if nodes.dtype == torch.int64 else None
+        if ids is None or ids.ndim != 1 or not kernels.within(ids, self.num_nodes):
+            check_ids("nodes", nodes, self.num_nodes)
+            ids = nodes.cpu().long().numpy()
+        check_rows("times", times, len(ids), "nodes")
+        if times.is_floating_point() and not bool(torch.isfinite(times).all()):
+            raise GraphKitError("times hold NaN or infinity; expected when each query is asked")
+        if times.dtype != self.time_type:  # a fraction asked of whole times is rounded up, as ``<`` allows
+            times = times.double().ceil() if times.is_floating_point() and self.time_type == torch.int64 else times
+            times = times.to(self.time_type)
+        return ids, times.cpu().numpy()
 
     def _seed(self, rng: torch.Generator | int | None) -> int:
         if isinstance(rng, torch.Generator):
             return int(torch.randint(2**62, (), generator=rng))
         return self.seed if rng is None else int(rng)
-
-    def _comparable(self, times: Tensor) -> np.ndarray:
-        """Return query times in the stream's type; a fraction asked of whole times is rounded up, as ``<`` allows."""
-        if times.is_floating_point() and not bool(torch.isfinite(times).all()):
-            raise GraphKitError("times hold NaN or infinity; expected when each query is asked")
-        if self.time_type == torch.int64 and times.is_floating_point():
-            times = times.double().ceil()
-        return times.cpu().to(self.time_type).numpy()

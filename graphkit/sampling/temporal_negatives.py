@@ -46,7 +46,8 @@ class StreamNegatives:
     known : int, default 0
         Number of the events by which a pair is old, for ``inductive``.
     sources : str, default "all"
-        ``seen`` draws random destinations among those of the events up to the run's end, ``all`` of the whole stream.
+        ``seen`` draws random destinations among those of the events up to the run's end (of the whole stream where that
+        leaves none), ``all`` of the whole stream.
 
     Raises
     ------
@@ -170,9 +171,11 @@ class StreamNegatives:
             dst[wrong] = rng.choice(pool, len(wrong))
         for row in np.flatnonzero(self._taken(event, dst, batch)):  # rare: a source that meets nearly all
             free = pool[~self._taken(np.full(len(pool), event[row]), pool, batch)]
+            if not len(free) and self.sources == "seen":  # the first of a stream may have met all there were
+                free = self.targets[~self._taken(np.full(len(self.targets), event[row]), self.targets, batch)]
             if not len(free):
                 raise GraphKitError(
-                    f"node {self.src[event[row]]} meets all {len(pool)} destinations at time "
+                    f"node {self.src[event[row]]} meets all {len(self.targets)} destinations at time "
                     f"{self.time[event[row]]}, so it has no false pair; draw with exclude='none'"
                 )
             dst[row] = rng.choice(free)

@@ -247,11 +247,12 @@ def bad_input(make: Make) -> None:
     task = task_of(columns)
     pairs = _pairs(columns["time"][-1:], 2)
     batch = _double(task.batch(model, pairs, task.sampler(model, False), None))
+    unclear = Pairs(pairs.src, pairs.dst, time=pairs.time * torch.nan)
     cases: list[tuple[str, Callable[[], Any]]] = [
         ("no pairs", lambda: model(batch.replace(pairs=None))),
         ("no times", lambda: model(batch.replace(pairs=Pairs(pairs.src, pairs.dst)))),
         ("a node out of range", lambda: task.predict(model, Pairs(pairs.src + NODES, pairs.dst, time=pairs.time))),
-        ("a time that is no number", lambda: task.predict(model, Pairs(pairs.src, pairs.dst, time=pairs.time * torch.nan))),
+        ("a time that is no number", lambda: task.predict(model, unclear)),
         ("events in reverse", lambda: model.observe(_event([9, 3]))),
         ("an event of an unknown node", lambda: model.observe(_event([9, 9], NODES))),
     ]  # fmt: skip

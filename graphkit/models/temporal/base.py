@@ -16,6 +16,7 @@ from graphkit.core.spec import Spec
 from graphkit.heads.build import make_decoder
 from graphkit.heads.pairs import LinkHead
 from graphkit.nn.model import Encoder, Model, NodeEmbedding
+from graphkit.nn.temporal import Clocks
 from graphkit.sampling import Events, TemporalSampler
 
 
@@ -158,7 +159,7 @@ class TemporalEncoder(Encoder):
         return TemporalModel(encoder, encoder.make_head(spec, decoder=decoder), inputs)
 
 
-class TemporalModel(Model):
+class TemporalModel(Clocks, Model):
     """A temporal system: scores pairs at times, and observes events.
 
     Parameters
@@ -176,6 +177,8 @@ class TemporalModel(Model):
         How many events of its stream the state holds, an int64 buffer that the task keeps; -1 where the state was made
         while training.
     """
+
+    clocks = ("clock",)
 
     def __init__(self, encoder: TemporalEncoder, head: torch.nn.Module, inputs: torch.nn.Module | None = None) -> None:
         super().__init__(encoder, head, inputs)

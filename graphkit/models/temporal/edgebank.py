@@ -80,6 +80,7 @@ class EdgeBank(GrowingState, TemporalEncoder):
     stateful: ClassVar[bool] = True
     queries_at_once = 1 << 20
     growing = ("code", "first", "last", "count", "times")
+    clocks = ("first", "last", "times")
 
     def __init__(
         self,

@@ -13,14 +13,14 @@ from graphkit.core.check import check_choice
 from graphkit.core.registry import Reported, register
 from graphkit.models.temporal.base import Asked, TemporalEncoder
 from graphkit.nn.dropout import Dropout
-from graphkit.nn.temporal import NodeMemory, TemporalStack, TimeEncode
+from graphkit.nn.temporal import Clocks, NodeMemory, TemporalStack, TimeEncode
 from graphkit.sampling import Events
 
 PROTOCOL = "published batch order, random negatives, mean over batches (DyGLib)"
 EMBEDDINGS = ("attn", "sum", "time", "identity")
 
 
-class Projection(nn.Module):
+class Projection(Clocks):
     r"""Stretch a state linearly in the time since its last event: ``s * (1 + w d + b)``, d standardised.
 
     Parameters
@@ -38,6 +38,8 @@ class Projection(nn.Module):
     >>> Projection(3)(torch.zeros(2, 3), torch.ones(2), torch.tensor([0, 1])).tolist()
     [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
+
+    clocks = ("mean", "std")
 
     def __init__(self, dim: int, dropout: float = 0.0) -> None:
         super().__init__()

@@ -3,6 +3,6 @@
 from graphkit.nn.temporal.attention import TemporalAttention, TemporalStack
 from graphkit.nn.temporal.code import TimeEncode
 from graphkit.nn.temporal.memory import NodeMemory
-from graphkit.nn.temporal.state import GrowingState
+from graphkit.nn.temporal.state import Clocks, GrowingState
 
-__all__ = ["GrowingState", "NodeMemory", "TemporalAttention", "TemporalStack", "TimeEncode"]
+__all__ = ["Clocks", "GrowingState", "NodeMemory", "TemporalAttention", "TemporalStack", "TimeEncode"]

@@ -7,19 +7,20 @@ from torch import Tensor, nn
 
 from graphkit.core.check import check_choice, check_size
 from graphkit.nn.temporal.code import TimeEncode
+from graphkit.nn.temporal.state import Clocks
 from graphkit.sampling.temporal import Events
 
 UPDATERS = {"gru": nn.GRUCell, "rnn": nn.RNNCell}
 
 
-class NodeMemory(nn.Module):
-    r"""Keep a state for each node; an event's message waits with both its ends and changes them when next they are read.
+class NodeMemory(Clocks):
+    r"""Keep a state for each node; an event's message waits with both its ends until they are read next.
 
     .. math:: m_u = [s_u \| s_v \| \Phi(t - l_u) \| x], \quad \tilde s_u = \mathrm{GRU}(m_u, s_u), \quad \tilde l_u = t
 
     Messages that wait are applied with a gradient by :meth:`peek`, so that the cell learns from the events before;
-    nothing is stored then. :meth:`observe` stores, without a gradient: it applies what waits with the ends of the events
-    and leaves their messages in its place. All state is in buffers.
+    nothing is stored then. :meth:`observe` stores, without a gradient: what waits with the ends of events is applied, and
+    their messages wait in its place. All state is in buffers.
 
     Parameters
     ----------
@@ -47,6 +48,7 @@ class NodeMemory(nn.Module):
     (torch.Size([2, 3]), [7.0, 0.0], [0.0, 0.0, 0.0])
     """
 
+    clocks = ("last", "newest")
     state: Tensor
     last: Tensor
     raw: Tensor

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
-from torch import nn
+from torch import Tensor, nn
 
 
-class GrowingState(nn.Module):
+class Clocks(nn.Module):
+    """A module some of whose buffers hold times: they stay float64 when the module is cast to another type.
+
+    Unix seconds have ten digits, float32 seven.
+
+    Attributes
+    ----------
+    clocks : tuple of str
+        Names of these buffers.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class Watch(Clocks):
+    ...     clocks = ("now",)
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.register_buffer("now", torch.tensor(1_600_000_001.0, dtype=torch.float64))
+    >>> int(Watch().float().now)
+    1600000001
+    """
+
+    clocks: ClassVar[tuple[str, ...]] = ()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        kept = {name: getattr(self, name) for name in self.clocks}
+        super()._apply(fn, recurse)
+        for name, value in kept.items():
+            if getattr(self, name).dtype != value.dtype:
+                setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+
+class GrowingState(Clocks):
     """A module some of whose buffers grow; it loads a state of any length.
 
     Attributes
