@@ -132,7 +132,7 @@ class Browser:
         start = time.perf_counter()
         self.call("Page.navigate", url=path.resolve().as_uri())
         while self.run("document.documentElement?.dataset.ready") != "yes":
-            assert time.perf_counter() - start < self.timeout, self.messages
+            assert not self.messages and time.perf_counter() - start < self.timeout, self.messages
             time.sleep(0.01)
         return time.perf_counter() - start
 

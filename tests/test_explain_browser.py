@@ -47,6 +47,16 @@ def pair(whys, tmp_path_factory):
     return whys[0].to_html(tmp_path_factory.mktemp("page") / "two.html", compare=whys[1])
 
 
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A page of a link between people, whose names are long."""
+    book = gk.load("les-miserables", task="link", seed=0)
+    torch.manual_seed(0)
+    model = gk.models.build("gae", book)
+    whys = [gk.explain(model, book, pair=(11, 48), method=method) for method in ("saliency", "input-x-gradient")]
+    return whys[0].to_html(tmp_path_factory.mktemp("page") / "named.html", compare=whys[1])
+
+
 @pytest.fixture(autouse=True)
 def quiet(browser):
     """Whatever a test does on a page: no console output, no error, and nothing asked for but the page itself."""
@@ -166,9 +176,10 @@ def test_two_methods_stand_side_by_side_under_one_slider(browser, pair):
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280])
-def test_nothing_is_cut_off_at_the_widths_of_phones_and_desks(browser, pair, width):
+def test_nothing_is_cut_off_at_the_widths_of_phones_and_desks(browser, named, width):
     browser.size(width, 800)
-    browser.open(pair)
+    browser.open(named)
+    assert browser.run("document.querySelectorAll('.graph text').length") > 10
     assert browser.run("document.documentElement.scrollWidth") <= width
     spill = (
         "[...document.querySelectorAll('.card, button, h1, h2, input')].filter(e => e.offsetParent).filter(e => "

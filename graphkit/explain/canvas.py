@@ -88,8 +88,8 @@ def _images(axes: Axes, images: np.ndarray, where: np.ndarray, colours: list[str
     small = 20 if len(where) > 30 else 25
     for i, image in enumerate(images):
         size = 44 if i in roots else small
-        little = OffsetImage(1 - image, zoom=size / max(image.shape), cmap="gray", interpolation="nearest")
-        little.get_children()[0].set_clim(0, 1)
+        grey = np.repeat(1 - image[..., None], 3, axis=2)  # colours, which no scale stretches
+        little = OffsetImage(grey, zoom=size / max(image.shape), interpolation="nearest")
         frame = {"edgecolor": colours[i], "linewidth": 3 if i in roots else 2, "boxstyle": "round,pad=0.12"}
         box = AnnotationBbox(little, where[i], frameon=True, pad=0.12, bboxprops=frame, zorder=4 if i in roots else 3)
         axes.add_artist(box)
@@ -127,7 +127,8 @@ def _molecule(
         if symbol == "C" and len(where) > 1:
             continue
         axes.text(
-            *place, symbol, ha="center", va="center", fontsize=13 if len(where) <= 30 else 10, fontweight="bold",
+            float(place[0]), float(place[1]), symbol, ha="center", va="center",
+            fontsize=13 if len(where) <= 30 else 10, fontweight="bold",
             color=ELEMENTS.get(symbol, INK), zorder=3,
             bbox={"boxstyle": "circle,pad=0.12", "facecolor": "white", "edgecolor": "none", "alpha": 0.85},
         )  # fmt: skip

@@ -249,12 +249,17 @@ class Explanation:
         Returns
         -------
         matplotlib.figure.Figure
+
+        Raises
+        ------
+        GraphKitError
+            If ``k`` is below 0, ``max_nodes`` below 1, or the picture cannot be written.
         """
-        from graphkit.explain.drawing import figure
+        from graphkit.explain.drawing import figure, write_picture
 
         made = figure(self, k, max_nodes)
         if path is not None:
-            made.savefig(path, dpi=160, bbox_inches="tight")
+            write_picture(made, Path(path))
         return made
 
     def to_html(self, path: str | Path, *, compare: Explanation | None = None, max_nodes: int = 60) -> Path:
