@@ -1,15 +1,17 @@
 """GNNExplainer on the motif nodes of BA-Shapes: all at once here, node by node in PyG, with the same weights.
 
-    python benchmarks/explain/gnnexplainer_speed.py --nodes 400 --sample 20 --out speed.json
+    python benchmarks/explain/gnnexplainer_speed.py --sample 20 --out benchmarks/explain/gnnexplainer_speed.json
 
 PyG's explainer runs on the whole graph, and on the 3-hop subgraphs of the nodes, for ``--sample`` nodes of them:
-its time for all of them is that of the sample times their ratio, and the record says so. One thread.
+its time for all of them is that of the sample times their ratio, and the record says so. One thread; rounds alternate,
+the least of them counts, in processor time (other work on the machine does not enter) with the wall time beside it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import graphkit as gk
+from graphkit.bench import ledger
 from graphkit.data.generate import ba_shapes
 from graphkit.explain.agreement import NETWORK, edge_auc, train_ba_shapes
 
@@ -77,14 +80,14 @@ def by_pyg(data: Any, model: nn.Module, nodes: list[int], epochs: int, lr: float
 
     x, edge_index = data.graph.ndata["feat"], torch.stack(data.graph.edges(order="eid"))
     truth = data.graph.edata["motif_edge"].bool()
-    explainer, seconds, aucs = pyg_explainer(model, epochs, lr), 0.0, []
+    explainer, seconds, wall, aucs = pyg_explainer(model, epochs, lr), 0.0, 0.0, []
     for node in nodes:
         torch.manual_seed(node)
-        start = time.perf_counter()
+        start = time.process_time(), time.perf_counter()
         subset, inside, at, mask = k_hop_subgraph(node, 3, edge_index, relabel_nodes=True)
         given = (x[subset], inside, int(at)) if cut else (x, edge_index, node)
         found = explainer(given[0], given[1], index=given[2]).edge_mask
-        seconds += time.perf_counter() - start
+        seconds, wall = seconds + time.process_time() - start[0], wall + time.perf_counter() - start[1]
         found = found if cut else found[mask]
         ends = edge_index[:, mask]
         key = ends.min(0).values * len(x) + ends.max(0).values
@@ -94,17 +97,17 @@ def by_pyg(data: Any, model: nn.Module, nodes: list[int], epochs: int, lr: float
         known[group] = truth[mask]
         if bool(known.any()) and not bool(known.all()):
             aucs.append(roc_auc_score(known.numpy(), mean.numpy()))
-    return {"seconds": seconds, "auc": float(np.mean(aucs)), "nodes": len(nodes)}
+    return {"seconds": seconds, "wall_seconds": wall, "auc": float(np.mean(aucs)), "nodes": len(nodes)}
 
 
 def ours(data: Any, model: nn.Module, nodes: list[int], epochs: int, lr: float) -> tuple[dict[str, float], list[float]]:
     """Explain all nodes in one call; return what it took and found, and each node's AUC."""
     truth = data.graph.edata["motif_edge"].bool()
-    start = time.perf_counter()
+    start = time.process_time(), time.perf_counter()
     found = gk.explain(model, data, nodes=nodes, epochs=epochs, lr=lr, progress=False)
-    seconds = time.perf_counter() - start
+    seconds, wall = time.process_time() - start[0], time.perf_counter() - start[1]
     aucs = [edge_auc(why, truth) for why in found]
-    return {"seconds": seconds, "auc": float(np.nanmean(aucs)), "nodes": len(nodes)}, aucs
+    return {"seconds": seconds, "wall_seconds": wall, "auc": float(np.nanmean(aucs)), "nodes": len(nodes)}, aucs
 
 
 def main() -> None:
@@ -112,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=400)
     parser.add_argument("--sample", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=100)
     parser.add_argument("--lr", type=float, default=0.1)
     parser.add_argument("--weights", type=Path, help="a trained network's weights; trained and written where missing")
@@ -137,14 +141,23 @@ def main() -> None:
     sample = [nodes[i] for i in sorted(drawn.tolist())]  # all five places of a house among them
     accuracy = float((rows.argmax(1) == data.labels).double().mean())
     gk.explain(model, data, nodes=nodes[:2], epochs=2)  # kernels are compiled before the clock starts
-    record: dict[str, Any] = {"accuracy": accuracy, "epochs": args.epochs, "lr": args.lr}
-    record["ours"], aucs = ours(data, model, nodes, args.epochs, args.lr)
-    record["ours"]["auc_of_sample"] = float(np.nanmean([aucs[nodes.index(node)] for node in sample]))
-    print(record, flush=True)
+    record: dict[str, Any] = {"accuracy": accuracy, "epochs": args.epochs, "lr": args.lr, "rounds": args.rounds}
+    record["command"] = f"python benchmarks/explain/gnnexplainer_speed.py --nodes {len(nodes)} --sample {len(sample)}"
+    record |= {"versions": ledger.versions(), "hardware": ledger.hardware(), "load": []}
     by_pyg(data, twin, sample[:1], 2, args.lr, True)
-    for name, cut in (("pyg_subgraphs", True), ("pyg_whole", False)):
-        record[name] = by_pyg(data, twin, sample, args.epochs, args.lr, cut)
-        record[name]["seconds_for_all"] = record[name]["seconds"] * len(nodes) / len(sample)
+    rounds: dict[str, list[dict[str, float]]] = {}
+    for _ in range(args.rounds):
+        record["load"].append(round(os.getloadavg()[0], 2))
+        mine, aucs = ours(data, model, nodes, args.epochs, args.lr)
+        mine["auc_of_sample"] = float(np.nanmean([aucs[nodes.index(node)] for node in sample]))
+        rounds.setdefault("ours", []).append(mine)
+        for name, cut in (("pyg_subgraphs", True), ("pyg_whole", False)):
+            rounds.setdefault(name, []).append(by_pyg(data, twin, sample, args.epochs, args.lr, cut))
+        print({name: made[-1] for name, made in rounds.items()}, flush=True)
+    for name, made in rounds.items():
+        record[name] = min(made, key=lambda one: one["seconds"])
+        record[name]["seconds_of_rounds"] = [one["seconds"] for one in made]
+        record[name]["seconds_for_all"] = record[name]["seconds"] * len(nodes) / record[name]["nodes"]
         record[name]["times_slower"] = record[name]["seconds_for_all"] / record["ours"]["seconds"]
         print(name, record[name], flush=True)
     if args.out is not None:

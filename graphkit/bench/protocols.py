@@ -282,7 +282,7 @@ def by_steps(recipe: Recipe, seed: int) -> Outcome:
 def explainers(recipe: Recipe, seed: int) -> Outcome:
     """Train once; run every explainer on that and on the untrained network (:mod:`graphkit.explain.leaderboard`).
 
-    The option ``elsewhere`` names methods that need another system, with its arguments: ``{attention: {system: gat}}``.
+    The option ``elsewhere`` names methods that need another system, with its arguments and ``epochs``.
     """
     data = _load(recipe, seed)
     options = dict(recipe.options)
@@ -292,7 +292,8 @@ def explainers(recipe: Recipe, seed: int) -> Outcome:
     metrics["test/model_accuracy"] = float(run.metrics["test/accuracy"])
     for method, arguments in elsewhere.items():
         arguments = dict(arguments)
-        other = dataclasses.replace(recipe, system=arguments.pop("system"), arguments=arguments)
+        fit = {**recipe.fit, "epochs": arguments.pop("epochs", recipe.fit["epochs"])}
+        other = dataclasses.replace(recipe, system=arguments.pop("system"), fit=fit, arguments=arguments)
         run_of_other, rows = _explained(other, data, seed, {**options, "methods": [method], "variants": {}})
         accuracy = float(run_of_other.metrics["test/accuracy"])
         table[method] = {**rows[method], "system": other.system, "model_accuracy": accuracy}
