@@ -177,8 +177,8 @@ def test_whom_nobody_trusts_is_learned():
     src, dst = src[src != dst], dst[src != dst]
     graph = from_events(src, dst, np.arange(len(src)), 40, None, {"sign": np.where(bad[dst], -1, 1)})
     data = Dataset.from_graph(graph, "temporal-link", splits="time")
-    options = {"memory_dim": 16, "out_feats": 16, "num_heads": 2, "dropout": 0.0, "lr": 0.01, "batch_size": 50}
-    run = gk.fit("semba", data, epochs=2, progress=False, **options)
+    options = {"memory_dim": 16, "out_feats": 16, "num_heads": 2, "dropout": 0.0, "lr": 0.01, "batch_size": 30}
+    run = gk.fit("semba", data, epochs=4, progress=False, **options)
     assert run.metrics["test/auc"] >= 0.9
     assert run.metrics["test/ap_negative"] >= 0.8
 

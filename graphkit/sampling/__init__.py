@@ -3,6 +3,8 @@
 from graphkit.sampling import negatives, rivals
 from graphkit.sampling.balls import distance_counts
 from graphkit.sampling.blocks import block_batch, in_edges, induced, sample_block
+from graphkit.sampling.cooccurrence import cooccurrence_counts
+from graphkit.sampling.counters import OnlineCounters
 from graphkit.sampling.enclosing import EnclosingSubgraphs, enclosing_subgraphs
 from graphkit.sampling.feedback import Feedback, FeedbackLoader
 from graphkit.sampling.graphs import GraphLoader
@@ -12,6 +14,7 @@ from graphkit.sampling.loader import Loader
 from graphkit.sampling.neighbor import NeighborLoader
 from graphkit.sampling.store import Store, full_batch
 from graphkit.sampling.stream import Stream
+from graphkit.sampling.tbatch import TBatches, t_batches, tbatch_loss
 from graphkit.sampling.temporal import Events, TemporalNeighbors, TemporalSampler, events_of
 from graphkit.sampling.temporal_negatives import StreamNegatives
 from graphkit.sampling.walks import node2vec_walks, random_walks, step_distribution, transition_matrix
@@ -26,12 +29,15 @@ __all__ = [
     "LinkLoader",
     "Loader",
     "NeighborLoader",
+    "OnlineCounters",
     "Store",
     "Stream",
     "StreamNegatives",
+    "TBatches",
     "TemporalNeighbors",
     "TemporalSampler",
     "block_batch",
+    "cooccurrence_counts",
     "distance_counts",
     "enclosing_subgraphs",
     "events_of",
@@ -44,5 +50,7 @@ __all__ = [
     "rivals",
     "sample_block",
     "step_distribution",
+    "t_batches",
+    "tbatch_loss",
     "transition_matrix",
 ]
