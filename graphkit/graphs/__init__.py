@@ -22,6 +22,7 @@ from graphkit.graphs.hypergraph import (
 )
 from graphkit.graphs.knn import knn_graph
 from graphkit.graphs.molecule import Molecules, from_smiles, scaffold, smiles_to_collated
+from graphkit.graphs.network import from_module, from_modules, from_onnx, operator_graph, to_module
 from graphkit.graphs.simplicial import boundary, faces, from_simplices, hodge_laplacian, neighbours
 from graphkit.graphs.tables import from_edge_list, from_pandas, to_edge_list, to_pandas
 from graphkit.graphs.temporal import from_event_table, from_events
@@ -41,7 +42,10 @@ __all__ = [
     "from_events",
     "from_hyperedges",
     "from_incidence",
+    "from_module",
+    "from_modules",
     "from_networkx",
+    "from_onnx",
     "from_pandas",
     "from_pyg",
     "from_scipy",
@@ -54,10 +58,12 @@ __all__ = [
     "line_graph",
     "members",
     "neighbours",
+    "operator_graph",
     "scaffold",
     "smiles_to_collated",
     "star_expansion",
     "to_edge_list",
+    "to_module",
     "to_networkx",
     "to_pandas",
     "to_pyg",

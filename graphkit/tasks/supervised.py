@@ -149,6 +149,8 @@ class SupervisedTask(Task):
             scores |= {"roc_auc": metrics.roc_auc(flat, label), "ap": metrics.average_precision(flat, label)}
         else:
             scores |= metrics.errors(pred, label)
+            if label.numel() == len(label) > 1:
+                scores["kendall"] = metrics.kendall(pred, label)
         return scores
 
     def activate(self, pred: Tensor) -> Tensor:

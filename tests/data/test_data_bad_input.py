@@ -135,7 +135,7 @@ BINARY = {
 }  # fmt: skip
 #: What reads no files of a user's: generated, shipped, or read by another package.
 MADE = {
-    "ba-2motifs", "ba-community", "ba-shapes", "conditional-motif", "cycles", "digits", "digits-zoo",
+    "ba-2motifs", "ba-community", "ba-shapes", "conditional-motif", "cycles", "digits", "digits-networks", "digits-zoo",
     "fading-popularity", "karate", "les-miserables", "ogb-node", "periodic-pairs", "sbm-cluster", "sbm-pattern",
     "sequential-toy", "subgraph-pairs", "subgraph-pairs-tu", "tree-cycles", "tree-grid",
     "tree-neighbours-match", "twin-closure",

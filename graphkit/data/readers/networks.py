@@ -120,7 +120,10 @@ def _allowed(recipes: list[dict], y: Tensor, rng: torch.Generator) -> tuple[Tens
 
 
 def _train(net: nn.Module, recipes: list[dict], x: Tensor, y: Tensor, rng: torch.Generator) -> dict[str, Tensor]:
-    """Train all networks of one architecture side by side with Adam; return their stacked parameters."""
+    """Train all networks of one architecture side by side with Adam; return their stacked parameters.
+
+    Recipes come with the most steps first.
+    """
     torch_seed = int(torch.randint(2**31, (1,), generator=rng))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed)
@@ -142,14 +145,16 @@ def _train(net: nn.Module, recipes: list[dict], x: Tensor, y: Tensor, rng: torch
 
     slope = vmap(grad(loss))
     for step in range(1, int(steps.max()) + 1):
-        rows = order.gather(1, (torch.rand(len(recipes), BATCH, generator=rng) * count).long())
-        grads = slope(params, x[rows], labels.gather(1, rows))
-        lr = torch.where(step <= steps, rate, 0.0)
-        for k, p in params.items():
-            first[k].lerp_(grads[k], 0.1)
-            second[k].mul_(0.999).addcmul_(grads[k], grads[k], value=0.001)
-            step_size = first[k] / (1 - 0.9**step) / ((second[k] / (1 - 0.999**step)).sqrt() + 1e-8)
-            p.sub_((step_size + decay.view(-1, *[1] * (p.dim() - 1)) * p) * lr.view(-1, *[1] * (p.dim() - 1)))
+        k = int((steps >= step).sum())  # those with most steps come first; the others are done
+        rows = order[:k].gather(1, (torch.rand(k, BATCH, generator=rng) * count[:k]).long())
+        grads = slope({name: p[:k] for name, p in params.items()}, x[rows], labels[:k].gather(1, rows))
+        for name, p in params.items():
+            mean, square = first[name][:k], second[name][:k]
+            mean.lerp_(grads[name], 0.1)
+            square.mul_(0.999).addcmul_(grads[name], grads[name], value=0.001)
+            move = mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+            shape = (k, *[1] * (p.dim() - 1))
+            p[:k] -= (move + decay[:k].view(shape) * p[:k]) * rate[:k].view(shape)
     return params
 
 
@@ -250,6 +255,7 @@ def read_networks(
         if kind[0] not in families:
             continue
         mine = [i for i, other in enumerate(kinds) if other == kind]
+        mine.sort(key=lambda i: -recipes[i]["steps"])
         net, some = architecture(*kind), [recipes[i] for i in mine]
         seen = x.view(-1, 1, 8, 8) if kind[0] == "cnn" else x
         params = _train(net, some, seen[:cut], y[:cut], generator(graph_seed, "digits-networks", kind))
@@ -265,7 +271,7 @@ def read_networks(
     facts["ignored"] = torch.tensor([recipes[i]["ignored"] for i in kept])
     facts["family"] = torch.tensor([list(FAMILIES).index(recipes[i]["family"]) for i in kept])
     facts |= {k: torch.tensor([recipes[i][k] for i in kept]) for k in ("steps", "lr", "noise")}
-    facts["label"] = facts["ignored"] if label == "ignored" else facts["accuracy"].unsqueeze(1)
+    facts["label"] = facts["ignored"].clone() if label == "ignored" else facts["accuracy"].clone().unsqueeze(1)
     names = {"relation": list(EDGE_TYPES)}
     names |= {"class": [f"without {i}" for i in range(10)]} if label == "ignored" else {"target": ["accuracy"]}
     return Raw(_collate(parts, order, facts), {}, names, {}, undirected=False)
