@@ -212,9 +212,10 @@ def layers(
     "graphkit train cora --model gcn",
     "graphkit train cora --task link --model gae --epochs 200 --seed 1",
     "graphkit train mutag --model gin --set hidden=32 --out runs/mine",
+    "graphkit train my-graph --model sage --memory-budget 2GB",
 )
 def train(
-    dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets.")],
+    dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets; or a graph on disk, its folder.")],
     model: Annotated[
         str | None, typer.Option(metavar="NAME", help="A name from: graphkit models.", show_default="by task")
     ] = None,
@@ -236,11 +237,16 @@ def train(
         int | None, typer.Option(min=1, metavar="N", help="Stop after so many epochs without gain.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, metavar="N", help="Whole graph at once if left out.")] = None,
+    memory_budget: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Such as 2GB, for features and batches; the rest is packed on disk."),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split and of training.")] = 0,
     transform: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Such as normalize-features or laplacian-pe; repeatable.")
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share each batch, on the CPU.")] = 1,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
     ] = None,
@@ -255,6 +261,7 @@ def train(
     from graphkit.cli.train import Request, main
 
     fit = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "patience": patience, "batch_size": batch_size}
+    fit |= {"memory_budget": memory_budget, "devices": devices}
     main(
         Request(dataset, model, task, split, seed, fit, device, set_ or [], data or [], transform or [], out, resume),
         as_json,
@@ -277,6 +284,9 @@ def predict(
     pairs: Annotated[
         str | None, typer.Option(metavar="PAIRS", help="Node pairs: 1-2,3-4; head-relation-tail for triples.")
     ] = None,
+    times: Annotated[
+        str | None, typer.Option(metavar="TIMES", help="When each pair may meet, for streams: 7,8 or one for all.")
+    ] = None,
     graphs: Annotated[str | None, typer.Option(metavar="IDS", help="Graph ids: 0,1,2 or 0-9.")] = None,
     links_of: Annotated[
         int | None, typer.Option(min=0, metavar="ID", help="Node whose likeliest new links are wanted.")
@@ -291,7 +301,7 @@ def predict(
     from graphkit.cli.predict import Links, main
 
     links = None if links_of is None else Links(links_of, top, relation)
-    main(run, nodes, pairs, graphs, out, as_json, links, smiles)
+    main(run, nodes, pairs, graphs, out, as_json, links, smiles, times)
 
 
 @_command(
@@ -301,6 +311,7 @@ def predict(
     "graphkit explain runs/gcn-cora-node --node 17",
     "graphkit explain runs/gae-cora-link --pair 3,44 --compare saliency",
     "graphkit explain --graph 5 --method goat --out page.html --json",
+    "graphkit explain runs/tgn-uslegis-temporal-link --pair 3,44 --time 11",
 )
 def explain(
     run: Run = None,
@@ -310,6 +321,7 @@ def explain(
     relation: Annotated[
         int | None, typer.Option(min=0, metavar="ID", help="Relation of the pair, for triples.")
     ] = None,
+    time: Annotated[float | None, typer.Option(metavar="T", help="When the pair may meet, for streams.")] = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, goat, ...; 'list' shows all.")
     ] = "gnnexplainer",
@@ -329,7 +341,7 @@ def explain(
     """Ask a trained run why it answers as it does; writes a page (HTML) and a picture (PNG)."""
     from graphkit.cli.explain import Question, main
 
-    main(run, Question(node, pair, graph, relation, method, compare, top, seed, set_ or [], out), as_json)
+    main(run, Question(node, pair, graph, relation, method, compare, top, seed, set_ or [], out, time), as_json)
 
 
 @_command(

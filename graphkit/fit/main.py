@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +17,12 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.random import key
 from graphkit.core.registry import find
 from graphkit.fit.folder import CHECKPOINT, Folder
+from graphkit.fit.launch import launch
 from graphkit.fit.loop import Loop, seed_torch, snapshot
 from graphkit.fit.loop import evaluate as score
 from graphkit.fit.phase import Phase, PhaseResult, TrainingError
 from graphkit.fit.progress import Progress
+from graphkit.fit.ranks import Ranks
 from graphkit.fit.run import Run, describe
 from graphkit.fit.settings import Settings, check_precision, defaults_for, resolve_device
 from graphkit.tasks import for_data, option_names
@@ -45,6 +49,7 @@ def fit(
     precision: str = "32",
     devices: int = 1,
     num_workers: int = 0,
+    memory_budget: str | int | None = None,
     run_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: bool | None = None,
@@ -75,9 +80,14 @@ def fit(
     precision : str
         ``32``, ``64``, ``bf16-mixed``, or ``16-mixed`` (CUDA only).
     devices : int
-        1; more are refused.
+        Processes of this machine that share each batch, on the CPU; ``batch_size`` is the size over all of them. Those
+        that ``torchrun`` started share it without being asked.
     num_workers : int
         Processes that make batches.
+    memory_budget : str or int, optional
+        Of node tasks: bytes, such as ``"2GB"``, for features and batches in memory. Batches are then drawn before
+        training and packed on disk, in ``run_dir/packed`` or a temporary folder; validation and test scores are of
+        sampled neighbourhoods.
     run_dir : path-like, optional
         The run's folder, with a checkpoint after every epoch; the run stays in memory when None.
     resume : bool
@@ -106,22 +116,29 @@ def fit(
     >>> gk.fit("gcn", gk.load("karate"), epochs=3, progress=False).epoch in range(3)
     True
     """
-    if devices != 1:
-        raise GraphKitError(f"devices is {devices!r}; a run trains on one device, so start one run per device instead")
-    where = resolve_device(str(device))
     given = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "clip": clip, "scheduler": scheduler}
     given |= {"patience": patience, "batch_size": batch_size}
+    arguments |= {} if memory_budget is None else {"memory_budget": memory_budget}
     fixed = {"seed": seed, "precision": str(precision), "track": tuple(track)}
+    where, ranks = resolve_device(str(device)), Ranks.joined()
+    check_devices(devices, where, ranks)
+    if devices > 1 and ranks.alone:
+        common = {"device": device, "num_workers": num_workers, "resume": resume, "progress": progress}
+        return together(model, data, task, devices, run_dir, given, fixed, common, arguments)
     # Model initialisation and dropout draw from torch's global generator, which the caller gets back as it was.
     with torch.random.fork_rng(devices=[where.index or 0] if where.type == "cuda" else []):
         module, chosen, settings = assemble(model, data, task, given, fixed, arguments)
         check_precision(settings.precision, where)
-        chosen.num_workers = num_workers
+        chosen.num_workers, chosen.folder = num_workers, Path(run_dir) if run_dir else None
         chosen.prepare(module)
         config = describe(module, data, chosen, settings)
-        training = Training(module, chosen, settings, where, config, Folder(run_dir) if run_dir else None)
+        if not ranks.alone:
+            check_divisible(chosen, ranks.size)
+            config["training"]["devices"] = ranks.size
+        folder = Folder(run_dir) if run_dir else None
+        training = Training(module, chosen, settings, where, config, folder, ranks)
         training.begin(resume)
-        with Progress(progress) as bar:
+        with Progress(progress if ranks.first else False) as bar:
             try:
                 return training.run(bar)
             except TrainingError as error:
@@ -129,6 +146,56 @@ def fit(
                 raise
             finally:
                 chosen.close()
+
+
+def together(
+    model: str | nn.Module, data: Dataset, task: Any, devices: int, run_dir: Any, given: dict[str, Any],
+    fixed: dict[str, Any], common: dict[str, Any], arguments: dict[str, Any],
+) -> Run:  # fmt: skip
+    """Train in several processes and return their run, which lives in memory where no ``run_dir`` was given."""
+    if run_dir is None and common["resume"]:
+        raise GraphKitError("resume=True needs run_dir, the folder of the run to go on with")
+    with contextlib.ExitStack() as stack, torch.random.fork_rng(devices=[]):
+        module, chosen, _ = assemble(model, data, task, given, fixed, arguments)
+        check_divisible(chosen, devices)
+        folder = Path(run_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="graphkit-run-")))
+        launch(devices, folder, model, data, task, {**given, **fixed, **common, **arguments})
+        run = Run.load(folder, data, model=module, task=chosen)
+    return dataclasses.replace(run, path=None) if run_dir is None else run
+
+
+def check_devices(devices: int, where: torch.device, ranks: Ranks) -> None:
+    """Raise unless the run can be trained in that many processes.
+
+    >>> check_devices(2, torch.device("cpu"), Ranks())
+    """
+    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
+        raise GraphKitError(f"devices is {devices!r}; expected the number of processes, 1 or more")
+    if not ranks.alone and devices not in (1, ranks.size):
+        raise GraphKitError(f"devices is {devices}, but {ranks.size} processes train together already; leave it out")
+    if where.type != "cpu" and max(devices, ranks.size) > 1:
+        raise GraphKitError(f"{max(devices, ranks.size)} processes train together on the CPU only; give device='cpu'")
+
+
+def check_divisible(task: Task, size: int) -> None:
+    """Raise unless ``size`` processes can share the batches of a task.
+
+    Parameters
+    ----------
+    task : Task
+    size : int
+
+    Raises
+    ------
+    GraphKitError
+        If each batch is all there is, or the task trains in steps of its own.
+    """
+    if type(task).step is not Task.step:
+        raise GraphKitError(f"{type(task).__name__} takes its steps in order and is not shared by {size} processes")
+    if task.batch_size is None:
+        raise GraphKitError(f"{size} processes share the examples of each batch; give a batch_size, such as 1024")
+    if task.batch_size < size:
+        raise GraphKitError(f"batch_size {task.batch_size} is less than the {size} processes that are to share it")
 
 
 def assemble(
@@ -206,6 +273,8 @@ def choose_task(
     if kind not in entries("task"):
         return for_data(data), arguments
     names = option_names(entries("task")[kind].obj)
+    if "memory_budget" in arguments and "memory_budget" not in names:
+        raise GraphKitError(f"memory_budget is for node tasks; {data.name} is trained for the task {kind!r}")
     ours = {name: value for name, value in arguments.items() if name in names}
     usual = {name: value for name, value in defaults.items() if name in names}
     left = {name: value for name, value in arguments.items() if name not in ours}
@@ -223,6 +292,8 @@ class Training:
     device : torch.device
     config : dict
     folder : Folder, optional
+    ranks : Ranks
+        The processes that train together; the first one alone writes.
     """
 
     def __init__(
@@ -233,15 +304,23 @@ class Training:
         device: torch.device,
         config: dict[str, Any],
         folder: Folder | None,
+        ranks: Ranks,
     ) -> None:
         self.model, self.task, self.settings, self.device = model, task, settings, device
-        self.config, self.folder = config, folder
+        self.config, self.folder, self.ranks = config, folder, ranks
         self.done: list[dict[str, Any]] = []
         self.current: dict[str, Any] | None = None
         self.loop: Loop | None = None
 
     def begin(self, resume: bool) -> None:
         """Open the folder: begin a run, or read the checkpoint of the same run."""
+        if self.ranks.first:
+            self._open(resume)
+        self.done, self.current = self.ranks.tell((self.done, self.current))
+        if not self.ranks.first:
+            self.folder = None
+
+    def _open(self, resume: bool) -> None:
         if self.folder is None:
             if resume:
                 raise GraphKitError("resume=True needs run_dir, the folder of the run to go on with")
@@ -298,13 +377,13 @@ class Training:
     def _train(self, phase: Phase, bar: Progress) -> PhaseResult:
         if phase.data is not None and phase.data is not phase.task.data:
             phase.task = phase.task.on(phase.data)
-        phase.task.num_workers = self.task.num_workers
+        phase.task.num_workers, phase.task.folder = self.task.num_workers, self.task.folder
         changes = dict(phase.settings)
         if phase.epochs is not None:
             changes["epochs"] = phase.epochs
         if self.loop is not None:
             self.done.append(self._summary(self.loop))
-        self.loop = Loop(phase, self.settings.replace(**changes), self.device, bar)
+        self.loop = Loop(phase, self.settings.replace(**changes), self.device, bar, self.ranks)
         if self.current is not None:
             if self.current["name"] != phase.name:
                 raise GraphKitError(f"the checkpoint is in phase {self.current['name']!r}, not {phase.name!r}")
@@ -337,11 +416,12 @@ class Training:
         """Score the model that the last phase left and write the run's files."""
         self.model.to(self.device).eval()
         metrics = {"train/loss": result.metrics["train/loss"]} if "train/loss" in result.metrics else {}
-        for split in ("val", "test"):
+        for split in ("val", "test") if self.ranks.first else ():
             if self.task.size(split):
                 seed_torch(key(self.settings.seed, "final", split), self.device)
                 found = score(self.task, self.model, split, self.settings.precision)
                 metrics |= {f"{split}/{name}": value for name, value in found.items()}
+        metrics = self.ranks.tell(metrics)
         run = Run(self.model, self.task.data, self.task, metrics, self.rows(), self.config, result.epoch)
         if self.folder is not None:
             run.write(self.folder)
@@ -380,7 +460,7 @@ def check_same(was: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> No
     old, new = flatten(was), flatten(now)
     # A cosine schedule is stretched over the epochs, so with more of them the ones already done would be others.
     by_length = "cosine" in (new.get("training.scheduler"), new.get("training.scheduler.name"))
-    free = set() if by_length else {"training.epochs"}
+    free = {"training.devices"} if by_length else {"training.epochs", "training.devices"}
     for name in [*new, *old]:
         if name not in free and old.get(name) != new.get(name):
             raise GraphKitError(

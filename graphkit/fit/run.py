@@ -53,6 +53,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings) ->
                 "reader": dict(getattr(data, "reader_options", {})),
                 "checksums": data.checksums,
                 "fingerprint": data.fingerprint(),
+                **({"folder": str(data.folder.resolve())} if hasattr(data, "folder") else {}),
             },
             "task": {"name": task_name(task), "options": task.options},
             "training": {name: value for name, value in settings.as_dict().items() if name != "seed"},
@@ -348,6 +349,8 @@ def reload_data(config: dict[str, Any]) -> Dataset:
 
     was = config["dataset"]
     split = was["split"]
+    if was.get("folder"):
+        return load(was["folder"])
     if was["card"] is None or split["name"] == "given":
         what = f"{was['name']!r} is no dataset that loads by name"
         if was["card"] is not None:

@@ -226,7 +226,7 @@ def sample_block(
     )
     into = _degrees_at(structure.in_degrees, structure.dst, nodes, removed)
     out = _degrees_at(structure.out_degrees, structure.src, nodes, removed)
-    _record_degrees(block, into, out)
+    record_degrees(block, into, out)
     return block, nodes, edges
 
 
@@ -245,12 +245,12 @@ def _sample_all(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, seed: int) -> t
     block = _dgl.block_of(torch.from_numpy(offsets), torch.from_numpy(local), len(nodes))
     into, out = np.empty(len(nodes), np.int64), np.empty(len(nodes), np.int64)
     kernels.read_degrees(indptr.numpy(), structure.degrees_out().numpy(), nodes.numpy(), into, out)
-    _record_degrees(block, torch.from_numpy(into), torch.from_numpy(out))
+    record_degrees(block, torch.from_numpy(into), torch.from_numpy(out))
     places = torch.from_numpy(positions)
     return block, nodes, places if eid is None else eid[places]
 
 
-def _record_degrees(block: dgl.DGLGraph, into: Tensor, out: Tensor) -> None:
+def record_degrees(block: dgl.DGLGraph, into: Tensor, out: Tensor) -> None:
     """Keep the degrees that nodes have in the parent message graph, int64 ``[Nsrc]``."""
     count = block.num_dst_nodes()
     block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})

@@ -95,7 +95,7 @@ class NeighborLoader(Loader):
             ids = torch.arange(graph.num_nodes()) if ids is None or isinstance(ids, str) else torch.as_tensor(ids)
         else:
             ids = split_ids(data, ids)
-        store = Store.of(graph)
+        store = Store.of_data(data)
         if fanouts is not None:
             fanouts = check_fanouts(fanouts)
             store.prepare()

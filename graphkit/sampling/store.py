@@ -14,7 +14,7 @@ from graphkit.core.errors import GraphKitError, unknown
 if TYPE_CHECKING:
     import dgl
 
-    from graphkit.data import Dataset
+    from graphkit.data import Dataset, FeatureStore
 
 #: Fields with a place of their own in Batch, or with no use once edges are dropped.
 _OWN_NODE = {"feat", "label"}
@@ -29,7 +29,7 @@ class Store:
     ----------
     graph : dgl.DGLGraph
         The message graph, without fields.
-    feat : Tensor
+    feat : Tensor or FeatureStore
         ``[N, D]``; ``[N, 0]`` where there are no features.
     edge_feat, edge_weight, reverse_id : Tensor, optional
         ``[E, D']``, ``[E]``, int64 ``[E]``.
@@ -45,7 +45,7 @@ class Store:
     """
 
     graph: dgl.DGLGraph
-    feat: Tensor
+    feat: Tensor | FeatureStore
     edge_feat: Tensor | None = None
     edge_weight: Tensor | None = None
     reverse_id: Tensor | None = None
@@ -56,6 +56,12 @@ class Store:
     def of(cls, graph: dgl.DGLGraph) -> Store:
         """Take the fields of ``graph`` apart."""
         return cls.from_fields(graph, dict(graph.ndata), dict(graph.edata))
+
+    @classmethod
+    def of_data(cls, data: Dataset | dgl.DGLGraph) -> Store:
+        """Take a dataset's one graph apart; features that are on disk stay there."""
+        graph, features = message_graph(data), getattr(data, "features", None)
+        return cls.of(graph) if features is None else cls(graph, features)
 
     @classmethod
     def from_fields(cls, graph: dgl.DGLGraph, node: dict[str, Tensor], edge: dict[str, Tensor]) -> Store:
@@ -89,7 +95,17 @@ class Store:
         """Return the whole graph as a Batch; ``rest`` goes to Batch."""
         fields = {**self.node_fields, **self.named_edge_fields(), "nid": torch.arange(self.graph.num_nodes())}
         fields.update(rest.pop("fields", {}))
-        return Batch(self.graph, self.feat, self.edge_feat, self.edge_weight, fields=fields, **rest)
+        feat = self.feat if isinstance(self.feat, Tensor) else self.feat[:]
+        return Batch(self.whole(), feat, self.edge_feat, self.edge_weight, fields=fields, **rest)
+
+    def whole(self) -> dgl.DGLGraph:
+        """Return the graph in a form that kernels run on: 64-bit edges where it kept one 32-bit index."""
+        from graphkit import _dgl
+
+        structure = _dgl.structure(self.graph)
+        if structure.is_narrow:
+            self.graph = _dgl.from_arrays(structure.src, structure.dst, structure.num_src)
+        return self.graph
 
     def prepare(self) -> None:
         """Build the index tensors that sampling reads, so that worker processes inherit them."""
@@ -237,7 +253,7 @@ def full_batch(data: Dataset | dgl.DGLGraph, split: str | Tensor | None = None) 
         return GraphMaker.of(data, split_ids(data, split)).make(None, 0)
     if data.num_hyperedges:
         return _hyper_full(data, split)
-    store = Store.of(message_graph(data))
+    store = Store.of_data(data)
     if split is None:
         return store.batch(label=data.labels if data.task == "node" else None)
     if data.task == "node":

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
@@ -124,6 +125,10 @@ class Task:
     data: Dataset
     batch_size: int | None = None
     num_workers: int = field(default=0, init=False, repr=False)
+    #: The run's folder, for what has to lie on disk while it trains.
+    folder: Path | None = field(default=None, init=False, repr=False, compare=False)
+    #: This process's number among those that train together, and how many they are.
+    ranks: tuple[int, int] = field(default=(0, 1), init=False, repr=False, compare=False)
     _loaders: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     level: ClassVar[str] = ""
@@ -210,6 +215,8 @@ class Task:
         key = (rng.seed, phase, split, self.num_workers)
         if key not in self._loaders:
             self._loaders[key] = make(seed=rng.seed, phase=f"{phase}/{split}", num_workers=self.num_workers)
+            if split == "train":
+                self._loaders[key].divide(*self.ranks)
         self._loaders[key].set_epoch(epoch)
         return self._loaders[key]
 

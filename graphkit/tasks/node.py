@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import ClassVar
 
@@ -16,6 +16,7 @@ from graphkit.core.random import Rng
 from graphkit.core.registry import register
 from graphkit.sampling import NeighborLoader, full_batch
 from graphkit.tasks.base import fanouts_of, place, total
+from graphkit.tasks.packs import Packs
 from graphkit.tasks.supervised import SupervisedTask
 
 
@@ -31,6 +32,13 @@ class NodeTask(SupervisedTask):
     fanouts : list of int, optional
         Neighbours drawn at each layer, outermost first, -1 for all; 10 a layer when None.
     eval_batch_size : int, optional
+    memory_budget : str or int, optional
+        Bytes, such as ``"2GB"``, for the features and batches in memory: batches are drawn before training and packed
+        on disk (DiskGNN, arXiv 2405.05231). Scores are then those of sampled neighbourhoods, the same in every epoch.
+    stored_epochs : int
+        With a budget, how many epochs are drawn; training cycles through them.
+    packed : str, optional
+        Folder of the packed batches, which runs of the same plan share; in the run's folder when None.
 
     Examples
     --------
@@ -41,11 +49,34 @@ class NodeTask(SupervisedTask):
 
     fanouts: list[int] | None = None
     eval_batch_size: int | None = None
+    memory_budget: str | int | None = None
+    stored_epochs: int = 2
+    packed: str | None = None
+    _packs: Packs | None = field(default=None, init=False, repr=False, compare=False)
 
     level: ClassVar[str] = "node"
 
+    def packs(self, model: nn.Module) -> Packs:
+        """Return where batches drawn ahead are kept, for a task with a memory budget."""
+        if self._packs is None or self._packs.data is not self.data:
+            fanouts = fanouts_of(model, self.fanouts, 10)
+            self._packs = Packs(
+                self.data, fanouts, self.batch_size, self.memory_budget, self.stored_epochs, self.packed, self.folder
+            )
+        return self._packs
+
+    def close(self) -> None:
+        """Let go of loaders, and of batches packed in a temporary folder."""
+        super().close()
+        if self._packs is not None:
+            self._packs.close()
+            self._packs = None
+
     def batches(self, split: str, model: nn.Module, rng: Rng) -> Iterator[Batch]:
         """Yield the whole graph with the split's nodes as targets, or shuffled batches of blocks."""
+        if self.memory_budget is not None:
+            yield from self.packs(model).batches(split, rng)
+            return
         if self.batch_size is None:
             yield full_batch(self.data, split)
             return
@@ -67,7 +98,11 @@ class NodeTask(SupervisedTask):
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Loss and scores on the nodes of ``split``."""
         ids = self.ids(split)
-        pred = self.predict(model, ids).float()
+        if self.memory_budget is not None:
+            batches = self.packs(model).evaluation(split)
+            pred = torch.cat([model(place(batch, model)).pred.float() for batch in batches])
+        else:
+            pred = self.predict(model, ids).float()
         return self.score(pred, self.data.labels[ids].to(pred.device))
 
     def predict(self, model: nn.Module, what: Tensor | None = None) -> Tensor:
