@@ -99,3 +99,66 @@ def test_the_weight_can_be_learned():
 def test_wrong_questions_get_one_sentence(call, told):
     with pytest.raises(GraphKitError, match=told):
         call()
+
+
+def stream_of(seed=0, nodes=12, events=90):
+    from graphkit.sampling import Events
+
+    draw = torch.Generator().manual_seed(seed)
+    src, dst = (torch.randint(nodes, (events,), generator=draw) for _ in range(2))
+    ids = torch.arange(events)
+    return [Events(*(x[i : i + 10] for x in (src, dst, 3 * ids, ids))) for i in range(0, events, 10)]
+
+
+def built(name, **arguments):
+    from graphkit.core.spec import Spec
+    from graphkit.models import build
+
+    torch.manual_seed(0)
+    options = {"memory_dim": 6, "time_dim": 4, "embedding": "identity"}
+    return build(name, Spec("temporal-link", 0, 1, num_nodes=12), **options, **arguments).encoder
+
+
+def test_without_weight_it_is_the_base_model_bit_for_bit():
+    base, ours, ids = built("tgn"), built("pres", gamma=0.0, beta=0.0), torch.arange(12)
+    for run in stream_of():
+        base.observe(run)
+        ours.observe(run)
+        assert torch.equal(base.memory.peek(ids)[0], ours.memory.peek(ids)[0])
+    other = built("pres", gamma=0.5)
+    for run in stream_of():
+        other.observe(run)
+    assert not torch.allclose(other.memory.peek(ids)[0], base.memory.peek(ids)[0], atol=1e-3)
+
+
+def test_the_tracker_follows_what_was_stored():
+    """Sums over the updates of each node that were stored, and only those."""
+    encoder = built("pres", gamma=0.5)
+    memory, seen = encoder.memory, {}
+    for run in stream_of():
+        before, since = memory.state.clone(), memory.last.clone()
+        encoder.observe(run)
+        moved = (memory.last > since).nonzero()[:, 0]
+        for i in moved.tolist():
+            seen.setdefault(i, []).append((memory.state[i] - before[i]) / (memory.last[i] - since[i]).float())
+    for i, steps in seen.items():
+        mean, _ = memory.pres.statistics(torch.tensor([i]))
+        torch.testing.assert_close(mean[0], torch.stack(steps).mean(0))
+    memory.reset()
+    assert not memory.pres.total.any() and not memory.state.any()
+
+
+def test_the_term_of_coherence_reaches_the_cell():
+    from graphkit.core.batch import Batch, Pairs
+
+    encoder = built("pres", beta=0.5).train()
+    runs = stream_of()
+    for run in runs[:3]:
+        encoder.observe(run)
+    ids = torch.arange(12)
+    batch = Batch(None, torch.zeros(12, 0), pairs=Pairs(ids, ids.flip(0), time=torch.full((12,), 999)))
+    found = encoder(batch).aux["coherence"]
+    assert 0 < float(found.detach()) <= 1.0
+    (slope,) = torch.autograd.grad(found, encoder.memory.cell.weight_hh)
+    assert slope.norm() > 0
+    assert not encoder.eval()(batch).aux

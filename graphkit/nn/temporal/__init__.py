@@ -3,6 +3,21 @@
 from graphkit.nn.temporal.attention import TemporalAttention, TemporalStack
 from graphkit.nn.temporal.code import TimeEncode
 from graphkit.nn.temporal.memory import NodeMemory
+from graphkit.nn.temporal.ncache import NCache
+from graphkit.nn.temporal.pres import PRESFilter, PRESMemory, coherence_loss
+from graphkit.nn.temporal.signed import SignedMemory
 from graphkit.nn.temporal.state import Clocks, GrowingState
 
-__all__ = ["Clocks", "GrowingState", "NodeMemory", "TemporalAttention", "TemporalStack", "TimeEncode"]
+__all__ = [
+    "Clocks",
+    "GrowingState",
+    "NCache",
+    "NodeMemory",
+    "PRESFilter",
+    "PRESMemory",
+    "SignedMemory",
+    "TemporalAttention",
+    "TemporalStack",
+    "TimeEncode",
+    "coherence_loss",
+]

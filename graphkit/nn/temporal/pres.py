@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from graphkit.core.check import check_ids, check_rows, check_size
 from graphkit.core.errors import GraphKitError
+from graphkit.nn.temporal.memory import NodeMemory
 
 
 class PRESFilter(nn.Module):
@@ -168,3 +169,69 @@ def coherence_loss(before: Tensor, after: Tensor) -> Tensor:
     if not bool(known.any()):
         return after.sum() * 0.0
     return 1 - F.cosine_similarity(before[known], after[known], dim=-1).mean()
+
+
+class PRESMemory(NodeMemory):
+    """A node memory whose updates are corrected by a :class:`PRESFilter`, in all else the one that it is made of.
+
+    Parameters
+    ----------
+    memory : NodeMemory
+        Its sizes and weights are taken over.
+    gamma, learnable
+        As of :class:`PRESFilter`.
+
+    Attributes
+    ----------
+    turned : list of pair of Tensor
+        Memories before and after each update that was read with a gradient since the list was last emptied.
+
+    Examples
+    --------
+    >>> PRESMemory(NodeMemory(4, 3), gamma=0.2).pres.gamma
+    0.2
+    """
+
+    def __init__(self, memory: NodeMemory, gamma: float = 0.5, learnable: bool = False) -> None:
+        updater = "gru" if isinstance(memory.cell, nn.GRUCell) else "rnn"
+        sizes = memory.num_nodes, memory.dim, memory.edge_feats, memory.time.dim
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced at once
+            super().__init__(*sizes, updater, memory.aggregator)
+        self.load_state_dict(memory.state_dict())
+        self.pres = PRESFilter(memory.num_nodes, memory.dim, 1, gamma, learnable)
+        self.turned: list[tuple[Tensor, Tensor]] = []
+
+    def reset(self) -> None:
+        """Set all states to zero, and forget all increments."""
+        super().reset()
+        self.pres.reset()
+        self.turned.clear()
+
+    def peek(self, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Return corrected states ``[Q, dim]`` and times ``[Q]``, see :meth:`NodeMemory.peek`."""
+        old, waiting = self.state[ids], self.waiting[ids]
+        rows = waiting.nonzero()[:, 0]
+        if not len(rows):
+            return old, self.last[ids]
+        at = ids[rows]
+        computed = self.cell(self.messages(at), old[rows])
+        new = self.pres(at, old[rows], computed, self.newest[at] - self.last[at])
+        if torch.is_grad_enabled():
+            self.turned.append((old[rows], new))
+        return old.index_copy(0, rows, new), torch.where(waiting, self.newest[ids], self.last[ids])
+
+    def apply_waiting(self, ids: Tensor) -> None:
+        """Store the corrected states of nodes, each once, and track how they moved."""
+        rows = self.waiting[ids].nonzero()[:, 0]
+        at = ids[rows]
+        before, since = self.state[at], self.last[at]
+        super().apply_waiting(ids)
+        self.pres.track(at, before, self.state[at], self.last[at] - since)
+
+    def coherence(self) -> Tensor:
+        """Return the coherence loss of the updates in :attr:`turned`, a scalar, and empty the list."""
+        if not self.turned:
+            return self.state.new_zeros(())
+        before, after = (torch.cat(part) for part in zip(*self.turned, strict=True))
+        self.turned.clear()
+        return coherence_loss(before, after)
