@@ -267,3 +267,18 @@ def test_digits_are_little_images_and_others_are_not(karate, model):
     assert png(images[0]).startswith("data:image/png;base64,")
     assert len(seven.plot().axes) == 4  # the graph, the target, the pixels that weigh, bars
     assert images_of(gk.explain(model, karate, node=8, method="saliency"), [0]) is None
+
+
+def test_molecules_without_rdkit_are_drawn_as_graphs(monkeypatch, tmp_path):
+    from graphkit.explain import molecules
+
+    pytest.importorskip("rdkit")
+    graphs = [gk.graphs.from_smiles(text) for text in ("C=CC#N", "CCO")]
+    data = gk.Dataset.from_graphs(graphs, labels=torch.tensor([0, 1]))
+    why = gk.explain(gk.models.build("gin", data), data, graph=0, method="saliency")
+    monkeypatch.setattr(molecules, "find_spec", lambda name: None)
+    layout = lay_out(why)
+    assert layout.aspect is None
+    drawn = content([why], layout)
+    assert drawn["bonds"] is None and sorted(node["name"] for node in drawn["nodes"]) == ["C", "C", "C", "N"]
+    assert why.plot(tmp_path / "plain.png").axes

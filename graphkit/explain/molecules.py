@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +100,7 @@ def _codes(fields: dict[str, Any], explanation: Explanation) -> tuple[Tensor, li
 
 
 def _places(symbols: list[str], ends: np.ndarray) -> np.ndarray | None:
-    if importlib.util.find_spec("rdkit") is None:
+    if find_spec("rdkit") is None:
         return None
     from rdkit import Chem
     from rdkit.Chem import rdDepictor
