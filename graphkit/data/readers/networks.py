@@ -22,9 +22,9 @@ from graphkit.graphs.network import EDGE_TYPES, Layout, layout_of
 
 #: Hidden widths or channels to choose from, and how often a family is drawn.
 FAMILIES: dict[str, tuple[float, tuple[tuple[int, ...], ...]]] = {
-    "mlp": (0.4, ((8,), (16,), (8, 8), (12, 8), (16, 12))),
-    "residual": (0.2, ((8,), (12,))),
-    "cnn": (0.4, ((4, 8), (8, 8), (8, 12))),
+    "mlp": (0.4, ((8,), (16,), (12, 8))),
+    "residual": (0.2, ((12,),)),
+    "cnn": (0.4, ((4, 8), (8, 8))),
 }
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh}
 LABELS = ("accuracy", "ignored")
@@ -91,7 +91,7 @@ def _recipe(rng: np.random.Generator) -> dict[str, Any]:
         "activation": ("relu", "tanh")[int(rng.integers(2))],
         "lr": float(10 ** rng.uniform(-3, -1.5)),
         "decay": float(rng.choice([0.0, 1e-2, 1e-1])),
-        "steps": int(2 ** rng.uniform(5, 9)),
+        "steps": int(2 ** rng.uniform(5, 8)),
         "gain": float(2 ** rng.uniform(-1, 1)),
         "noise": float(rng.choice(NOISE)),
         "ignored": int(rng.integers(10)),

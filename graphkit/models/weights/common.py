@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Waves(nn.Module):
     """Edge features as rows: ``W e + V sin(A e + b) + T_type``, the frequencies A normal with deviation ``sigma``.
 
+    Edges with neither features nor types all have one learned row.
+
     Parameters
     ----------
     in_feats, out_feats : int
@@ -49,12 +51,12 @@ class Waves(nn.Module):
         self.mix = nn.Linear(in_feats + out_feats, out_feats) if in_feats else None
         if self.wave is not None:
             nn.init.normal_(self.wave.weight, std=sigma)
-        if self.types is None and self.wave is None:
-            raise GraphKitError("weights lie on edges, but the graphs have neither edge features nor edge types")
+        self.row = None if in_feats or num_rels else nn.Parameter(torch.randn(out_feats))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[E, out_feats]``."""
-        edges, made = batch.graph.num_edges(), None
+        edges = batch.graph.num_edges()
+        made = None if self.row is None else self.row.expand(edges, -1)
         if self.wave is not None:
             feat = batch.edge_feat
             if feat is None:
