@@ -17,6 +17,7 @@ from graphkit.core.registry import Reported, register
 from graphkit.core.spec import Spec
 from graphkit.nn import Dropout, Encoder, GCNConv, SAGPool, TopKPool
 from graphkit.nn.pool import DualConv, HyperCluster, HyperDrop
+from graphkit.nn.pool.edges import edge_offsets
 
 TITLE = "Edge Representation Learning with Hypergraphs"
 WHOLE = "it pools whole graphs"
@@ -39,13 +40,14 @@ class EHGNN(Encoder):
     """Graph convolutions between which edges are dropped: ``X_l = relu(GCN(A_l, X_l-1))``, ``A_l+1 = HyperDrop(E_l)``.
 
     Edges' rows are learned on the dual hypergraph; those of highest score stay, with their scores as weights, and all
-    nodes do. The graph's row is the sum over layers of ``max || mean || sum`` of the nodes'. With ``pool="topk"`` or
-    ``"sag"`` nodes are pooled in the edges' place, for comparison.
+    nodes do. The graph's row is the sum over layers of ``max || mean || sum`` of the nodes', and with ``read_edges``
+    that of the edges' rows beside it. With ``pool="topk"`` or ``"sag"`` nodes are pooled in the edges' place, for
+    comparison.
 
     Parameters
     ----------
     in_feats, out_feats : int
-        ``out_feats`` is the width of the rows that the head reads, three times ``hidden``.
+        ``out_feats`` is not read: the head's rows are three times ``hidden`` wide, or six times.
     hidden : int, default 128
     num_layers : int, default 3
     pool : str, default "hyperdrop"
@@ -57,6 +59,8 @@ class EHGNN(Encoder):
         In the head.
     edge_feats : int, default 0
         Width of the edges' rows; ones where there are none.
+    read_edges : bool, default False
+        Read the edges' rows too (with ``hyperdrop`` only).
 
     Raises
     ------
@@ -73,10 +77,13 @@ class EHGNN(Encoder):
     def __init__(
         self, in_feats: int, out_feats: int | None = None, hidden: int = 128, num_layers: int = 3,
         pool: str = "hyperdrop", ratio: float = 0.65, dropout: float = 0.5, edge_feats: int = 0,
+        read_edges: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         check_choice("pool", pool, POOLS)
-        self.in_feats, self.out_width, self.num_layers = in_feats, 3 * hidden, num_layers
+        self.read_edges = read_edges and pool == "hyperdrop"
+        self.in_feats, self.num_layers = in_feats, num_layers
+        self.out_width = (6 if self.read_edges else 3) * hidden
         self.edge_feats, self.pool, self.dropout = edge_feats, pool, dropout
         widths = [in_feats, *[hidden] * (num_layers - 1)]
         self.convs = nn.ModuleList(GCNConv(width, hidden, "recompute") for width in widths)
@@ -111,29 +118,30 @@ class EHGNN(Encoder):
         graph, x, weight = batch.graph, batch.feat, batch.edge_weight
         edge = batch.edge_feat if self.edge_feats else x.new_ones(graph.num_edges(), 1)
         total: Any = 0
+        told: Any = 0
         for i, conv in enumerate(self.convs):
             x = F.relu(conv(graph, x, edge_weight=weight))
-            total = total + readout(graph, x)
+            total = total + readout(x, ops.offsets(graph))
             if i == len(self.convs) - 1 or self.pool == "none":
                 continue
             if self.pool == "hyperdrop":
                 edge = F.relu(self.edge_convs[i](graph, edge, weight))
+                told = told + readout(edge, edge_offsets(graph)) if self.read_edges else told
                 dropped = self.pools[i](graph, x, edge, weight)
                 graph, edge, weight = dropped.graph, dropped.edge, dropped.edge_weight
             else:
                 pooled = self.pools[i](graph, x, weight)
                 graph, x, weight = pooled.graph, pooled.node, pooled.edge_weight
+        total = torch.cat([total, told], -1) if self.read_edges else total
         return Encoded(graph, x, edge=edge if self.pool == "hyperdrop" else None, global_=total)
 
 
-def readout(graph: Any, rows: Tensor) -> Tensor:
-    """Return ``max || mean || sum`` of the nodes of each graph, ``[B, 3 D]``.
+def readout(rows: Tensor, offsets: Tensor) -> Tensor:
+    """Return ``max || mean || sum`` of the rows of each graph, ``[B, 3 D]``; ``offsets [B + 1]`` say where each begins.
 
-    >>> import graphkit, dgl
-    >>> readout(dgl.graph(([0], [1])), torch.tensor([[1.0], [2.0]])).tolist()
+    >>> readout(torch.tensor([[1.0], [2.0]]), torch.tensor([0, 2])).tolist()
     [[2.0, 1.5, 3.0]]
     """
-    offsets = ops.offsets(graph)
     return torch.cat([ops.segment_reduce(rows, offsets, how) for how in ("max", "mean", "sum")], -1)
 
 
