@@ -282,3 +282,15 @@ def test_molecules_without_rdkit_are_drawn_as_graphs(monkeypatch, tmp_path):
     drawn = content([why], layout)
     assert drawn["bonds"] is None and sorted(node["name"] for node in drawn["nodes"]) == ["C", "C", "C", "N"]
     assert why.plot(tmp_path / "plain.png").axes
+
+
+@pytest.mark.real
+def test_mutag_is_made_of_atoms_and_bonds():
+    pytest.importorskip("rdkit")
+    data = gk.load("mutag")
+    assert data.names["node_label"] == ["C", "N", "O", "F", "I", "Cl", "Br"]
+    assert data.names["relation"] == ["aromatic", "single", "double", "triple"]
+    found = molecule_of(gk.explain(gk.models.build("gin", data), data, graph=0, method="saliency"))
+    # 17 heavy atoms: three rings and a nitro group.
+    assert sorted(found.symbols) == ["C"] * 14 + ["N", "O", "O"]
+    assert set(found.orders) == {1.0, 1.5, 2.0} and found.where.shape == (17, 2)
