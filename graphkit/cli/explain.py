@@ -30,6 +30,7 @@ class Question:
     seed: int
     words: list[str]
     out: Path | None
+    time: float | None = None
 
     def target(self) -> dict[str, Any]:
         """Return the target as an argument of ``gk.explain``.
@@ -71,6 +72,10 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
         raise GraphKitError(f"--compare {methods[1]} is the method itself; name another, such as: --compare saliency")
     run = gk.Run.load(folder)
     _check_fits(run.data.task, target, folder)
+    if run.data.task == "temporal-link":
+        return _past(gk.explain(run, time=question.time, **target, **options), question, folder, target, as_json)
+    if question.time is not None:
+        raise GraphKitError(f"--time goes with runs on streams; {folder} is of {run.data.name} ({run.data.task})")
     explanation = gk.explain(run, method=methods[0], seed=question.seed, **target, **options)
     asked = {name: value for name, value in options.items() if name in _ASK}
     other = gk.explain(run, method=methods[1], seed=question.seed, **target, **asked) if methods[1:] else None
@@ -97,6 +102,30 @@ def main(run_path: Path | None, question: Question, as_json: bool) -> None:
     if carried:
         say(carried)
     _print_findings(shown, found)
+    names = {"html": "page:    ", "png": "picture: "}
+    print("\n".join(names[kind] + str(path) for kind, path in places.items()))
+    return None
+
+
+def _past(explanation: Any, question: Question, folder: Path, target: dict[str, Any], as_json: bool) -> None:
+    """Show which past events made the score of a pair at a time."""
+    when = f"at-{explanation.time:g}"
+    places = _places(question.out, folder, "-".join(["past", *(str(item) for item in _flat(target)), when]))
+    if "html" in places:
+        explanation.to_html(places["html"])
+    if "png" in places:
+        explanation.plot(places["png"])
+    top = question.top or TOP
+    table, fidelity = explanation.top_events(top), explanation.fidelity(top)
+    if as_json:
+        answer = {"run": str(folder), "method": "past", "target": target, "time": explanation.time}
+        answer |= {"probability": explanation.probability, "top_events": table.to_dict("records"), "fidelity": fidelity}
+        return emit_json({**answer, **{kind: str(path) for kind, path in places.items()}})
+    say(explanation.summary())
+    if len(table):
+        rows = [[*row[:3], f"{row[3]:g}", f"{row[4]:+.4f}"] for row in table.itertuples(index=False, name=None)]
+        show_table("", table.columns.tolist(), rows, right=table.columns.tolist())
+        say(f"Without these {len(table)} the probability is {fidelity['probability'] - fidelity['plus']:.3f}.")
     names = {"html": "page:    ", "png": "picture: "}
     print("\n".join(names[kind] + str(path) for kind, path in places.items()))
     return None

@@ -75,6 +75,18 @@ def integers(text: str, option: str) -> list[int]:
     return result
 
 
+def numbers(text: str, option: str) -> list[float]:
+    """Read numbers such as ``7,8.5``.
+
+    >>> numbers("7,8.5", "--times")
+    [7.0, 8.5]
+    """
+    try:
+        return [float(part) for part in text.replace(" ", ",").split(",") if part]
+    except ValueError as error:
+        raise GraphKitError(f"{option} expects numbers such as 7,8.5, not {text!r}") from error
+
+
 def pairs(text: str, option: str, width: int = 2) -> list[tuple[int, ...]]:
     """Read pairs such as ``1-2,3-4``; with ``width=3`` triples head-relation-tail such as ``1-0-2``.
 

@@ -34,6 +34,7 @@ def main(
     as_json: bool,
     links: Links | None = None,
     smiles: str | None = None,
+    times: str | None = None,
 ) -> None:
     """Predict and print a table, JSON, or a CSV file."""
     given = {"--nodes": nodes, "--pairs": pairs, "--graphs": graphs, "--links-of": links, "--smiles": smiles}
@@ -48,9 +49,13 @@ def main(
     fits = {expected, {"--pairs": "--links-of", "--graphs": "--smiles"}.get(expected, expected)}
     if asked and asked[0] not in fits:
         raise GraphKitError(f"{folder} predicts for {run.data.task}s; use {expected} instead of {asked[0]}")
+    if times is not None and run.data.task != "temporal-link":
+        raise GraphKitError(f"--times goes with runs on streams; {folder} is of {run.data.name} ({run.data.task})")
     if links:
         found = run.top_links(links.node, links.top, rel=links.relation)
         columns, rows = found.columns.tolist(), [list(row) for row in found.itertuples(index=False, name=None)]
+    elif run.data.task == "temporal-link":
+        columns, rows = _meetings(run, pairs, times, bool(out or as_json))
     elif smiles is not None:
         columns, rows = _molecules(run, smiles.replace(",", " ").split())
     else:
@@ -86,6 +91,23 @@ def table(run, text: str | None, everything: bool) -> tuple[list[str], list[list
         found = list(zip(*(part.tolist() for part in (test.src, *middle, test.dst)), strict=True))
         found = found if everything else found[:SHOWN]
     return _scored(run, found, relational)
+
+
+def _meetings(run, text: str | None, times: str | None, everything: bool) -> tuple[list[str], list[list[Any]]]:
+    """Probabilities that pairs meet at times: those of the test events without a question."""
+    if text is None and times is not None:
+        raise GraphKitError("--times says when pairs may meet; name them too: --pairs 1-2,3-4 --times 7,8")
+    if text is None:
+        ids = run.data.splits["test"] if everything else run.data.splits["test"][:SHOWN]
+        src, dst = run.data.original.find_edges(ids)
+        found, when = list(zip(src.tolist(), dst.tolist(), strict=True)), run.data.times[ids].tolist()
+    else:
+        found = parse.pairs(text, "--pairs", 2)
+        when = None if times is None else [float(t) for t in parse.numbers(times, "--times")]
+    value = run.predict(pairs=found, times=when).tolist()
+    shown = ["now"] * len(found) if when is None else [f"{t:.12g}" for t in (when * len(found))[: len(found)]]
+    rows = [[*pair, at, p] for pair, at, p in zip(found, shown, value, strict=True)]
+    return ["src", "dst", "time", "probability"], rows
 
 
 def _supervised(run, ids: Sequence[int]) -> tuple[list[str], list[list[Any]]]:

@@ -14,7 +14,7 @@ from graphkit.cli.output import emit_json, show_table
 from graphkit.core.errors import GraphKitError
 
 #: What is trained when the user names no system.
-DEFAULTS = {"node": "gcn", "link": "gae", "graph": "gin", "triple": "distmult"}
+DEFAULTS = {"node": "gcn", "link": "gae", "graph": "gin", "triple": "distmult", "temporal-link": "tgn"}
 RUNS = Path("runs")
 
 
@@ -101,6 +101,9 @@ QUESTIONS = {"node": "--node 17", "link": "--pair 3,44", "graph": "--graph 5", "
 def question(data) -> str:
     """Return an example of a question about ``data``; of users and items, one that joins a user and an item."""
     test = data.splits["test"]
+    if data.task == "temporal-link":
+        src, dst = data.original.find_edges(test[:1])
+        return f"--pair {int(src)},{int(dst)} --time {data.times[test[0]].item()}"
     if data.task == "link" and "ntype" in data.collated.node_fields and len(test):
         return f"--pair {int(test.pos.src[0])},{int(test.pos.dst[0])}"
     return QUESTIONS[data.task]

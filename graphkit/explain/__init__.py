@@ -24,6 +24,7 @@ from graphkit.explain.judging import corrupted, corruption_grid, overlap, stabil
 from graphkit.explain.measures import fidelity, fidelity_of, robust_fidelity
 from graphkit.explain.naming import Names
 from graphkit.explain.occlusion import Occlusion
+from graphkit.explain.past import PastExplanation, explain_past
 from graphkit.explain.patterns import PatternAttribution, PatternNet, patterns, signal_quality
 from graphkit.explain.pgexplainer import PGExplainer
 from graphkit.explain.prototype import Prototype, prototype
@@ -46,6 +47,7 @@ __all__ = [
     "Names",
     "Occlusion",
     "PGExplainer",
+    "PastExplanation",
     "PatternAttribution",
     "PatternNet",
     "Prediction",
@@ -62,6 +64,7 @@ __all__ = [
     "corrupted",
     "corruption_grid",
     "explain",
+    "explain_past",
     "fidelity",
     "fidelity_of",
     "overlap",

@@ -42,6 +42,7 @@ def explain(
     class_names: Any = None,
     feature_names: Any = None,
     node_names: Any = None,
+    time: float | None = None,
     **options: Any,
 ) -> Any:
     """Explain one prediction of a trained model, or many at once.
@@ -67,13 +68,16 @@ def explain(
         Show a progress bar over many targets; when None, on a terminal only.
     class_names, feature_names, node_names : sequence of str, optional
         For tables and pictures; the dataset's when None.
+    time : float, optional
+        Of a stream: when the pair is asked for, just after the last event when None. Its past events are then taken out
+        one at a time, whatever the method; the option ``candidates`` says how many of each end.
     **options
         Of the method (``epochs``, ``lr``, ``steps``, ...) and of the question (``target_class``, ``norm``, ``mode``,
         ``column``, ``scope``, ``remove_target``; see :func:`graphkit.explain.ask`).
 
     Returns
     -------
-    Explanation, or list of Explanation
+    Explanation, PastExplanation (of a stream), or list of Explanation
         A list for ``nodes``, ``pairs`` and ``graphs``, in their order.
 
     Raises
@@ -90,6 +94,12 @@ def explain(
     Target(kind='node', ids=(3,), rel=None)
     """
     many = {"node": nodes, "pair": pairs, "graph": graphs}
+    if isinstance(run_or_model, str | Path):
+        from graphkit.fit import Run
+
+        run_or_model = Run.load(run_or_model)
+    if getattr(getattr(run_or_model, "data", None) if data is None else data, "task", "") == "temporal-link":
+        return _past(run_or_model, data, pair, time, options)
     explainer, asked = _explainer(method, options)
     model, data = _model_and_data(run_or_model, data)
     if not _weightless(explainer):  # the others remove edges, and need no weights
@@ -106,6 +116,21 @@ def explain(
     questions = list(shown_progress((source.question(target) for target in targets), len(targets), "asking", progress))
     found_all = explain_all(explainer, questions, seed, progress)
     return [_finish(explainer, q, found, seed, shown) for q, found in zip(questions, found_all, strict=True)]
+
+
+def _past(run: Any, data: Any, pair: Any, time: float | None, options: dict[str, Any]) -> Any:
+    """Explain when a pair of a stream meets by the events of its past."""
+    from graphkit.explain.past import explain_past
+    from graphkit.tasks import for_data
+
+    if pair is None:
+        raise GraphKitError("a stream's predictions are of pairs at times; ask for one, such as pair=(3, 44), time=7")
+    for name in options:
+        if name != "candidates":
+            raise unknown("option for streams", name, ["candidates"])
+    model, data = _model_and_data(run, data)
+    task = run.task.on(data) if hasattr(run, "task") else for_data(data)
+    return explain_past(model, task, (int(pair[0]), int(pair[1])), time, **options)
 
 
 def _finish(explainer: Any, question: Question, found: Attribution, seed: int, shown: dict[str, Any]) -> Explanation:
@@ -151,10 +176,6 @@ def _explainer(method: Any, options: dict[str, Any]) -> tuple[Any, dict[str, Any
 
 
 def _model_and_data(run_or_model: Any, data: Any) -> tuple[nn.Module, Any]:
-    if isinstance(run_or_model, str | Path):
-        from graphkit.fit import Run
-
-        run_or_model = Run.load(run_or_model)
     if isinstance(run_or_model, nn.Module):
         if data is None:
             raise GraphKitError("a model was given without data; pass the dataset, graph or batch to explain it on")
