@@ -183,7 +183,7 @@ def frequency(recipe: Recipe, seed: int) -> Outcome:
     return Outcome(_wanted(recipe, baselines.frequency(data)), {}, data.fingerprint())
 
 
-@protocol("morgan-forest", "500 trees on Morgan fingerprints of radius 2 and 2,048 bits; no graph network")
+@protocol("morgan-forest", "random forest on Morgan fingerprints of radius 2 and 2,048 bits; no graph network")
 def morgan_forest(recipe: Recipe, seed: int) -> Outcome:
     """Train random forests on fingerprints; see :func:`graphkit.bench.baselines.morgan_forest`."""
     from graphkit.bench import baselines
