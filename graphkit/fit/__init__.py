@@ -8,10 +8,11 @@ from typing import Any
 
 from graphkit.fit.main import evaluate, fit
 from graphkit.fit.phase import Phase, PhaseResult, TrainingError
+from graphkit.fit.planning import TrainingPlan, Way, plan
 from graphkit.fit.run import Run
 from graphkit.fit.settings import Settings
 
-__all__ = ["Phase", "PhaseResult", "Run", "Settings", "TrainingError", "evaluate", "fit"]
+__all__ = ["Phase", "PhaseResult", "Run", "Settings", "TrainingError", "TrainingPlan", "Way", "evaluate", "fit", "plan"]
 
 
 class _Callable(types.ModuleType):

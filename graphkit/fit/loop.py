@@ -15,6 +15,7 @@ from graphkit.core.errors import GraphKitError, unknown
 from graphkit.core.random import Rng
 from graphkit.fit.phase import Phase, PhaseResult, TrainingError
 from graphkit.fit.progress import Progress
+from graphkit.fit.ranks import Ranks
 from graphkit.fit.settings import Settings, computing, make_fabric, make_scheduler
 from graphkit.tasks.base import place
 
@@ -57,6 +58,8 @@ class Loop:
     settings : Settings
     device : torch.device
     progress : Progress
+    ranks : Ranks, optional
+        The processes that train together.
 
     Raises
     ------
@@ -64,9 +67,13 @@ class Loop:
         If the model has nothing to train or the task no training examples.
     """
 
-    def __init__(self, phase: Phase, settings: Settings, device: torch.device, progress: Progress) -> None:
+    def __init__(
+        self, phase: Phase, settings: Settings, device: torch.device, progress: Progress, ranks: Ranks | None = None
+    ) -> None:
         self.phase, self.settings, self.device, self.progress = phase, settings, device, progress
-        self.model, self.task = phase.model, phase.task
+        self.model, self.task, self.ranks = phase.model, phase.task, ranks or Ranks()
+        self.task.ranks = self.ranks.rank, self.ranks.size
+        self.weight = 1.0
         if self.task.size("train") == 0:
             raise GraphKitError(f"{self.task.data.name} has no training examples; split it first")
         self.task.prepare(self.model)
@@ -174,26 +181,31 @@ class Loop:
         for index, batch in enumerate(self.task.batches("train", self.model, rng)):
             if not self.checked:
                 check_batch(batch)
-            seed_torch(rng.integer(index, "model"), self.device)
+            seed_torch(rng.integer(*self.ranks.seed(index, "model")), self.device)
             self.at = f"epoch {self.epoch}, batch {index} of phase {self.phase.name!r}"
+            self.weight = (1 if batch.label is None else len(batch.label)) / batch.fields.get("copies", 1)
             losses.append(float(self.task.step(self.wrapped, place(batch, self.model), self.update)))
-            weights.append(1 if batch.label is None else len(batch.label))
+            weights.append(self.weight)
         # A batch of a full pass is the same in every epoch; drawn ones hold rows that the first epoch has seen.
         self.checked = True
         if not losses:
             raise GraphKitError(f"phase {self.phase.name!r} got no training batch; use a smaller batch_size")
-        return math.fsum(a * b for a, b in zip(losses, weights, strict=True)) / max(sum(weights), 1)
+        self.ranks.same_buffers(self.model)
+        loss, weight = self.ranks.sums([math.fsum(a * b for a, b in zip(losses, weights, strict=True)), sum(weights)])
+        return loss / max(weight, 1)
 
     def update(self, loss: Tensor, which: int = 0) -> None:
         """Take one step of optimizer ``which`` on ``loss``."""
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss became {float(loss.detach())} at {self.at}; "
-                f"try a smaller lr than {self.settings.lr:g}, or clip=1.0"
-            )
+        finite = bool(torch.isfinite(loss))
+        if not finite and self.ranks.alone:
+            raise self._diverged(loss)
         optimizer = self.optimizers[which]
         optimizer.zero_grad()
         self.fabric.backward(loss)
+        if not self.ranks.alone:
+            every = (p for group in self.raw_optimizers[which].param_groups for p in group["params"])
+            if math.isnan(self.ranks.mean_gradients(every, self.weight if finite else math.nan)):
+                raise self._diverged(loss)
         if self.settings.clip:
             norm = self.fabric.clip_gradients(
                 self.wrapped, optimizer, max_norm=self.settings.clip, error_if_nonfinite=False
@@ -202,14 +214,22 @@ class Loop:
                 raise TrainingError(f"the gradient became {float(norm)} at {self.at}; try a smaller lr")
         optimizer.step()
 
+    def _diverged(self, loss: Tensor) -> TrainingError:
+        return TrainingError(
+            f"the loss became {float(loss.detach())} at {self.at}; "
+            f"try a smaller lr than {self.settings.lr:g}, or clip=1.0"
+        )
+
     def _score(self, rng: Rng) -> dict[str, float]:
+        if not self.ranks.first:
+            return self.ranks.tell(None)
         scores: dict[str, float] = {}
         for split in self.settings.track:
             if self.task.size(split):
                 seed_torch(rng.integer("evaluate", split), self.device)
                 found = evaluate(self.task, self.model, split, self.settings.precision)
                 scores |= {f"{split}/{name}": value for name, value in found.items()}
-        return scores
+        return self.ranks.tell(scores)
 
     def _choose(self, row: dict[str, Any]) -> None:
         """Keep the weights if the epoch is strictly better than all before; the last one where nothing is monitored."""

@@ -27,6 +27,7 @@ class _Source(torch.utils.data.Dataset):
     def __init__(self, maker: Maker, total: int, size: int, shuffle: bool, seed: int, phase: str) -> None:
         self.maker, self.total, self.size, self.shuffle = maker, total, size, shuffle
         self.seed, self.phase = seed, phase
+        self.rank, self.ranks = 0, 1
         self._order: tuple[int, Tensor] | None = None
 
     def order(self, epoch: int) -> Tensor:
@@ -39,7 +40,13 @@ class _Source(torch.utils.data.Dataset):
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, index = where
         rows = self.order(epoch)[index * self.size : (index + 1) * self.size]
-        return self.maker.make(rows, key(self.seed, self.phase, epoch, index))
+        if self.ranks == 1:
+            return self.maker.make(rows, key(self.seed, self.phase, epoch, index))
+        # Fewer rows than processes are worked on by all alike, so that the mean over processes stays right.
+        copies = self.ranks if len(rows) < self.ranks else 1
+        rows = rows if copies > 1 else rows[self.rank :: self.ranks]
+        batch = self.maker.make(rows, key(self.seed, self.phase, epoch, index, self.rank))
+        return batch if copies == 1 else batch.replace(fields={**batch.fields, "copies": copies})
 
 
 class _Schedule:
@@ -134,6 +141,10 @@ class Loader:
     def __len__(self) -> int:
         """Batches per epoch."""
         return len(self._schedule)
+
+    def divide(self, rank: int, ranks: int) -> None:
+        """Take every ``ranks``-th example of each batch from number ``rank`` on; ``ranks`` loaders share a batch so."""
+        self._source.rank, self._source.ranks = rank, ranks
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch the next pass is."""

@@ -1,0 +1,128 @@
+"""Several processes that train one model: the same weights as one process, a clear end when one dies, no lost work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import graphkit as gk
+from graphkit.core.batch import Batch
+from graphkit.core.errors import GraphKitError
+from graphkit.fit import TrainingError
+from graphkit.fit.folder import Folder
+from graphkit.sampling import Loader
+from tests.fit_ranks import OPTIONS, Diverging, Killed
+from tests.fit_toys import blocks, rings
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Batches of 7 over two processes are uneven, and the last of an epoch is smaller still.
+SAGE = {**OPTIONS, "batch_size": 7, "fanouts": [-1, -1]}
+
+
+def assert_same_training(one, other):
+    for name, value in one.model.state_dict().items():
+        torch.testing.assert_close(other.model.state_dict()[name], value, rtol=1e-5, atol=1e-5)
+    for a, b in zip(one.rows, other.rows, strict=True):
+        assert b == pytest.approx(a, abs=1e-5)
+    assert other.metrics == pytest.approx(one.metrics, abs=1e-5)
+
+
+class Rows:
+    def make(self, rows, seed):
+        return Batch(None, None, label=rows)
+
+
+@pytest.mark.parametrize("total", [10, 11, 13])
+def test_the_shares_of_a_batch_are_the_batch_and_one_row_is_everybodys(total):
+    whole = list(Loader(Rows(), total, 6, shuffle=True, seed=4))
+    shares = []
+    for rank in range(3):
+        loader = Loader(Rows(), total, 6, shuffle=True, seed=4)
+        loader.divide(rank, 3)
+        shares.append(list(loader))
+    assert len({len(share) for share in shares}) == 1
+    for index, batch in enumerate(whole):
+        parts = [share[index] for share in shares]
+        rows = torch.cat([part.label for part in parts])
+        if len(batch.label) < 3:
+            assert torch.equal(rows, batch.label.repeat(3))
+            assert {part.fields["copies"] for part in parts} == {3}
+        else:
+            assert torch.equal(rows.sort().values, batch.label.sort().values)
+            assert not any(part.fields for part in parts)
+
+
+def test_two_processes_train_to_the_weights_of_one(tmp_path):
+    one = gk.fit("sage", blocks(), **SAGE)
+    two = gk.fit("sage", blocks(), devices=2, run_dir=tmp_path / "run", **SAGE)
+    assert_same_training(one, two)
+    assert two.config["training"]["devices"] == 2
+    assert torch.equal(gk.Run.load(tmp_path / "run", blocks()).predict(), two.predict())
+    # With one process more of the same run is trained; the number of processes is no part of what it is.
+    more = gk.fit("sage", blocks(), run_dir=tmp_path / "run", resume=True, **{**SAGE, "epochs": 4})
+    assert more.rows[:3] == two.rows
+    assert len(more.rows) == 4
+
+
+def test_graphs_and_links_are_shared_too():
+    # Each process normalises by the means of its own share, so the weights are not those of one process.
+    graphs = gk.fit("gin", rings(), devices=2, **{**OPTIONS, "batch_size": 8, "epochs": 2})
+    assert len(graphs.rows) == 2
+    assert graphs.path is None
+    links = [gk.fit("sage", blocks(task="link"), devices=2, **{**SAGE, "batch_size": 16}) for _ in range(2)]
+    assert links[0].rows == links[1].rows
+    assert links[0].rows[-1]["train/loss"] < links[0].rows[0]["train/loss"]
+
+
+def test_a_killed_process_ends_the_run_which_resumes_to_the_same_end(tmp_path):
+    data, folder = blocks(), tmp_path / "run"
+    with pytest.raises(TrainingError, match=r"process 1 of 2 was killed by SIGKILL.*up to epoch 1: go on with resume"):
+        gk.fit("sage", data, Killed(data, batch_size=7, fanouts=[-1, -1]), devices=2, run_dir=folder, **OPTIONS)
+    assert Folder(folder).checkpoint()["current"]["epoch"] == 1
+    assert not Folder(folder).finished
+
+
+def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_sentence():
+    data = blocks()
+    with pytest.raises(TrainingError, match=r"the loss became .* at epoch 1, batch 0"):
+        gk.fit("sage", data, Diverging(data, batch_size=7), devices=2, **OPTIONS)
+
+
+def test_two_machines_meet_through_torchrun(tmp_path):
+    """Two loopback addresses stand for two machines."""
+    common = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29541"]
+    command = [sys.executable, "-m", "torch.distributed.run", *common]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    program = [str(ROOT / "tests" / "fit_ranks.py"), str(tmp_path / "run")]
+    machines = [
+        subprocess.Popen(
+            [*command, f"--node-rank={i}", f"--local-addr=127.0.0.{i + 1}", *program],
+            env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    said = [machine.communicate(timeout=240) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    one = gk.fit("sage", blocks(), **SAGE)
+    assert {out.strip() for out, _ in said} == {f"loss {one.rows[-1]['train/loss']:.6f}"}
+    assert Folder(tmp_path / "run").finished
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "options", "sentence"),
+    [
+        ("gcn", blocks, {}, "2 processes share the examples of each batch; give a batch_size"),
+        ("sage", blocks, {"batch_size": 1}, "batch_size 1 is less than the 2 processes"),
+        ("sage", blocks, {"batch_size": 8, "resume": True}, "resume=True needs run_dir"),
+        ("sage", blocks, {"batch_size": 8, "scheduler": lambda optimizer: None}, "to other processes, which fails"),
+    ],
+)
+def test_what_cannot_be_shared_is_told_in_one_sentence(model, data, options, sentence):
+    with pytest.raises(GraphKitError, match=sentence) as caught:
+        gk.fit(model, data(), devices=2, epochs=2, progress=False, device="cpu", **options)
+    assert "\n" not in str(caught.value)
