@@ -270,6 +270,34 @@ def train(
 
 @_command(
     app,
+    "plan",
+    "Predict memory and time of a training.",
+    "graphkit plan cora --model gcn",
+    "graphkit plan my-graph --model sage --memory 4GB --batch-size 1024",
+)
+def plan(
+    dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets; or a graph on disk, its folder.")],
+    model: Annotated[str, typer.Option(metavar="NAME", help="A name from: graphkit models.")] = "gcn",
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Targets in a sampled batch.")] = 1024,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="What may be used, such as 8GB.", show_default="what is free")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a piece of a training; say what all of it takes at once, sampled, and with features on disk."""
+    from graphkit.cli.plan import main
+
+    main(dataset, model, batch_size, memory, set_ or [], data or [], as_json)
+
+
+@_command(
+    app,
     "predict",
     "Predict with a trained run.",
     "graphkit predict runs/gcn-cora-node --nodes 0,1,2",
@@ -325,11 +353,9 @@ def explain(
     method: Annotated[
         str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, goat, ...; 'list' shows all.")
     ] = "gnnexplainer",
-    compare: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A second explainer, shown beside it on the page.")
-    ] = None,
+    compare: Annotated[str | None, typer.Option(metavar="NAME", help="A second explainer, shown beside it.")] = None,
     top: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="How many edges to print.", show_default="10")
+        int | None, typer.Option(min=1, metavar="N", help="How many edges to print; 10 if left out.")
     ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the explainer.")] = 0,
     set_: Annotated[
