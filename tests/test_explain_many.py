@@ -8,6 +8,8 @@ import torch
 import graphkit as gk
 from graphkit.core.errors import GraphKitError
 from graphkit.explain import GNNExplainer, PGExplainer, Source, Target
+from graphkit.explain.judging import group_scores
+from graphkit.explain.masks import apart
 from graphkit.explain.stack import Stack
 
 
@@ -67,6 +69,24 @@ def test_masks_of_many_graphs_and_pairs_are_those_of_each_alone(karate, rings):
     model = gk.models.build("gae", links)
     for why in gk.explain(model, links, pairs=[(8, 20), (0, 33)], epochs=6):
         same(why, gk.explain(model, links, pair=why.target.ids, epochs=6))
+
+
+def test_directions_apart_are_the_masks_of_single_edges(featured):
+    model = gk.models.build("gcn", featured)
+    options = {"epochs": 12, "directions": "apart"}
+    for node, why in zip((0, 3), gk.explain(model, featured, nodes=[0, 3], **options), strict=True):
+        alone = gk.explain(model, featured, node=node, **options)
+        assert torch.allclose(why.edge_mask, alone.edge_mask, atol=1e-5)
+        question = why.question
+        ways = apart(question)
+        rim = (question.group >= 0) & (question.hops[question.dst] == model.num_layers)
+        assert bool(rim.any())
+        assert bool((ways.group[rim] == -1).all())  # what arrives there goes no further
+        assert ways.num_groups == int(((question.group >= 0) & ~rim).sum())
+        one_way = torch.bincount(question.group[rim], minlength=question.num_groups) == 1
+        scores = group_scores(why)
+        assert float(scores[one_way].max()) <= 0.5  # the mean of a mask and of 0
+        assert float(scores.max()) > 0.5
 
 
 @pytest.mark.parametrize("name", ["gcn", "gat", "gatv2", "sage", "gin"])

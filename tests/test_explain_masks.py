@@ -297,6 +297,7 @@ class Deaf(Sum):
         ({"node": 0, "norm": "recompute"}, "degree norms"),
         ({"node": 0, "target_class": 7}, "target_class 7"),
         ({"node": 0, "epochs": -1}, "epochs"),
+        ({"node": 0, "directions": "both"}, "directions"),
         ({"graph": 3}, "set of graphs"),
     ],
 )

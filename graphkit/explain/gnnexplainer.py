@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from graphkit.core.errors import GraphKitError, unknown
 from graphkit.core.registry import Reported, register
 from graphkit.explain.attribution import Attribution
 from graphkit.explain.many import shown_progress
-from graphkit.explain.masks import Masks, alike
+from graphkit.explain.masks import Masks, alike, apart, joined
 from graphkit.explain.question import Question
 
 
@@ -58,6 +58,10 @@ class GNNExplainer:
         whose telling value is 0 can count. ``"none"``: features stay as they are.
     init_std : float, optional
         Of the edge logits about 1; ``sqrt(2 / n)`` when None.
+    directions : str, default "tied"
+        ``"tied"``: one logit for both directions of an undirected edge. ``"apart"``: one for each, as PyG has it; an
+        edge scores their mean, where a direction that cannot matter counts 0. That tells near edges from far ones
+        whatever the model has learned, and an untrained network scores higher by it too.
 
     Notes
     -----
@@ -83,6 +87,7 @@ class GNNExplainer:
     feat_mode: str = "multiply"
     init_std: float | None = None
     ent_over: str = "pairs"
+    directions: str = "tied"
 
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.lr <= 0:
@@ -91,6 +96,8 @@ class GNNExplainer:
             raise unknown("feat_mode", self.feat_mode, ["multiply", "marginal", "none"])
         if self.ent_over not in {"pairs", "edges"}:
             raise unknown("ent_over", self.ent_over, ["pairs", "edges"])
+        if self.directions not in {"tied", "apart"}:
+            raise unknown("directions", self.directions, ["tied", "apart"])
 
     def __call__(self, question: Question, seed: int = 0) -> Attribution:
         """Fit the masks of one question.
@@ -133,6 +140,10 @@ class GNNExplainer:
         GraphKitError
             If no edge weight moves one of the answers.
         """
+        if self.directions == "apart":
+            ways = [apart(question) for question in questions]
+            found_apart = replace(self, directions="tied").many(ways, seed, progress)
+            return [joined(*three) for three in zip(questions, ways, found_apart, strict=True)]
         found: list[Attribution | None] = [None] * len(questions)
         for part in alike(questions):
             for i, attribution in zip(part, self._fit([questions[i] for i in part], seed, progress), strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -46,6 +48,42 @@ def alike(questions: list[Question]) -> list[list[int]]:
         parts[key][-1].append(i)
         size[key] += cost
     return [part for chunks in parts.values() for part in chunks]
+
+
+def apart(question: Question) -> Question:
+    """Return the question with a group of its own for each direction by which an edge can matter.
+
+    Parameters
+    ----------
+    question : Question
+    """
+    twin = copy.copy(question)
+    used = question.group >= 0
+    reach = getattr(question.model, "num_layers", None)
+    if question.target.kind == "node" and reach is not None and int(question.hops.max()) <= reach:
+        used &= question.hops[question.dst] < reach  # what arrives at the rim has no layer left to go on
+    twin.group = torch.full_like(question.group, -1)
+    twin.num_groups = int(used.sum())
+    twin.group[used] = torch.arange(twin.num_groups)
+    return twin
+
+
+def joined(question: Question, ways: Question, found: Attribution) -> Attribution:
+    """Return the scores of edges from those of their directions: the mean, where one that cannot matter counts 0.
+
+    Parameters
+    ----------
+    question : Question
+    ways : Question
+        As :func:`apart` makes it.
+    found : Attribution
+        Of ``ways``.
+    """
+    inside, own = question.group >= 0, ways.group >= 0
+    total = found.edge.new_zeros(question.num_groups)
+    total.index_add_(0, question.group[own].to(total.device), found.edge[ways.group[own]])
+    count = torch.bincount(question.group[inside], minlength=question.num_groups).to(total)
+    return replace(found, edge=total / count)
 
 
 class Masks:
