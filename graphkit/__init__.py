@@ -30,6 +30,7 @@ _NAMES = {
     "load": "graphkit.data",
     "Run": "graphkit.fit",
     "evaluate": "graphkit.fit",
+    "plan": "graphkit.fit",
     "Explanation": "graphkit.explain",
 }
 #: Modules reached as attributes; ``fit`` and ``explain`` are callable modules.
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     from graphkit.core.spec import Spec
     from graphkit.data import Dataset, load
     from graphkit.explain import Explanation, explain
-    from graphkit.fit import Run, evaluate, fit
+    from graphkit.fit import Run, evaluate, fit, plan
 
 
 def datasets() -> list[str]:

@@ -218,3 +218,35 @@ def two_hops(graph: dgl.DGLGraph) -> dgl.DGLGraph:
         return _index(graph, src[kept].to(s.src.device), dst[kept].to(s.src.device), s.num_src, s.num_dst)
 
     return _with_index(graph, structure(graph).cached("two hops", make))
+
+
+def metis(graph: dgl.DGLGraph, parts: int) -> Tensor:
+    """Return for each node one of ``parts`` parts of about equal size with few edges between them, int64 ``[N]``.
+
+    METIS needs both directions of every edge; those that are missing are added for it. The same graph gives the same
+    parts, and nothing is printed.
+
+    Raises
+    ------
+    GraphKitError
+        If there are more parts than nodes, or none.
+
+    Examples
+    --------
+    >>> import graphkit
+    >>> ring = graphkit.graphs.graph(range(1000), [*range(1, 1000), 0], undirected=True)
+    >>> found, (src, dst) = metis(ring, 4), ring.edges()
+    >>> bool(found.bincount().max() < 300), bool((found[src] != found[dst]).sum() < 99)
+    (True, True)
+    """
+    nodes = graph.num_nodes()
+    if not 1 <= parts <= nodes:
+        raise GraphKitError(f"asked for {parts} parts of {nodes} nodes; expected 1 to {nodes}")
+    if parts == 1:
+        return torch.zeros(nodes, dtype=torch.int64)
+    src, dst = structure(graph).src, structure(graph).dst
+    apart = src != dst
+    both = torch.unique(torch.cat([src * nodes + dst, dst * nodes + src])[apart.repeat(2)])
+    simple = dgl.graph((both // nodes, both % nodes), num_nodes=nodes)
+    found = dgl.metis_partition_assignment(simple, parts)
+    return found.long()

@@ -29,12 +29,16 @@ class Encoder(nn.Module):
         False for encoders that also take ``graph=None``.
     needs_training : bool
         False for systems without parameters, which ``fit`` only scores.
+    runs_by_layer : bool
+        True where ``run_layer(index, hop, feat)`` gives what layer ``index`` makes of the rows of the one before, so
+        that predictions for all nodes of a large graph are made layer by layer.
     lr : float, optional
         Learning rate of encoder and learned rows, where it is another than the run's, which is then the head's.
     """
 
     needs_graph: ClassVar[bool] = True
     needs_training: ClassVar[bool] = True
+    runs_by_layer: bool = False
     lr: float | None = None
     in_feats: int = 0
     out_width: int = 0

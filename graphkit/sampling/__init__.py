@@ -11,7 +11,10 @@ from graphkit.sampling.graphs import GraphLoader
 from graphkit.sampling.index import EdgeIndex
 from graphkit.sampling.link import LinkLoader
 from graphkit.sampling.loader import Loader
+from graphkit.sampling.named import node_loader
 from graphkit.sampling.neighbor import NeighborLoader
+from graphkit.sampling.parts import ClusterLoader, Saint, SaintLoader
+from graphkit.sampling.shadow import Scope, ShadowLoader, approx_ppr
 from graphkit.sampling.store import Store, full_batch
 from graphkit.sampling.stream import Stream
 from graphkit.sampling.tbatch import TBatches, t_batches, tbatch_loss
@@ -20,6 +23,7 @@ from graphkit.sampling.temporal_negatives import StreamNegatives
 from graphkit.sampling.walks import node2vec_walks, random_walks, step_distribution, transition_matrix
 
 __all__ = [
+    "ClusterLoader",
     "EdgeIndex",
     "EnclosingSubgraphs",
     "Events",
@@ -30,12 +34,17 @@ __all__ = [
     "Loader",
     "NeighborLoader",
     "OnlineCounters",
+    "Saint",
+    "SaintLoader",
+    "Scope",
+    "ShadowLoader",
     "Store",
     "Stream",
     "StreamNegatives",
     "TBatches",
     "TemporalNeighbors",
     "TemporalSampler",
+    "approx_ppr",
     "block_batch",
     "cooccurrence_counts",
     "distance_counts",
@@ -46,6 +55,7 @@ __all__ = [
     "induced",
     "negatives",
     "node2vec_walks",
+    "node_loader",
     "random_walks",
     "rivals",
     "sample_block",

@@ -107,6 +107,11 @@ class _Scratch(threading.local):
 _SCRATCH = _Scratch()
 
 
+def scratch_table(num_nodes: int) -> np.ndarray:
+    """Return this thread's table of at least ``num_nodes`` zeros, int32; whoever writes to it leaves it as it was."""
+    return _SCRATCH.table(num_nodes)
+
+
 def _drawn(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return offsets ``[n + 1]`` and, for each seed, ascending places of at most ``fanout`` edges in the index."""
     indptr = _dgl.structure(graph).incoming()[0].numpy()

@@ -5,32 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from graphkit.core.batch import Batch
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import Rng
 from graphkit.core.registry import register
-from graphkit.sampling import NeighborLoader, full_batch
+from graphkit.sampling import Loader, NeighborLoader, Store, full_batch
+from graphkit.sampling.named import check_sampler, node_loader
 from graphkit.tasks.base import fanouts_of, place, total
+from graphkit.tasks.layerwise import LayerByLayer, runs_by_layer
 from graphkit.tasks.packs import Packs
 from graphkit.tasks.supervised import SupervisedTask
+
+#: Batch sizes of samplers that are asked for without one: targets, or nodes of a subgraph.
+BATCH_SIZES = {"shadow": 128, "cluster": 1000, "saint": 1000}
+#: With fewer targets than one in so many nodes, batches of their neighbourhoods are computed, not the whole graph.
+FEW = 4
+#: Their number where the features are on disk and nobody says how many.
+EVAL_BATCH = 256
 
 
 @register("node", kind="task", level="node")
 @dataclass
 class NodeTask(SupervisedTask):
-    """Predict the labels of nodes, on the whole graph or on sampled neighbourhoods when ``batch_size`` is given.
+    """Predict the labels of nodes, on the whole graph or on sampled parts of it when ``batch_size`` is given.
 
-    Scores are taken on the whole graph, or in batches of ``eval_batch_size`` targets with full neighbourhoods.
+    Scores are taken on the whole graph; with ``eval_batch_size`` layer by layer, so many nodes at a time, or, for few
+    targets and for encoders that do not run by layers, in batches with full neighbourhoods; with the sampler ``shadow``
+    on the targets' own subgraphs.
 
     Parameters
     ----------
+    sampler : str
+        ``neighbor`` (GraphSAGE), ``shadow`` (a private subgraph for each target), ``cluster`` (METIS parts) or
+        ``saint`` (weighted random subgraphs).
+    sampler_options : dict, optional
+        Such as ``{"kind": "ppr", "budget": 200}`` of ``shadow``; see :func:`graphkit.sampling.node_loader`.
     fanouts : list of int, optional
-        Neighbours drawn at each layer, outermost first, -1 for all; 10 a layer when None.
+        Of ``neighbor``: neighbours drawn at each layer, outermost first, -1 for all; 10 a layer when None.
     eval_batch_size : int, optional
     memory_budget : str or int, optional
         Bytes, such as ``"2GB"``, for the features and batches in memory: batches are drawn before training and packed
@@ -47,6 +64,8 @@ class NodeTask(SupervisedTask):
     ('val/accuracy', 'max')
     """
 
+    sampler: str = "neighbor"
+    sampler_options: dict[str, Any] | None = None
     fanouts: list[int] | None = None
     eval_batch_size: int | None = None
     memory_budget: str | int | None = None
@@ -55,6 +74,14 @@ class NodeTask(SupervisedTask):
     _packs: Packs | None = field(default=None, init=False, repr=False, compare=False)
 
     level: ClassVar[str] = "node"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sampler(self.sampler, self.sampler_options)
+        if self.sampler != "neighbor" and self.memory_budget is not None:
+            raise GraphKitError(f"memory_budget packs batches of the sampler 'neighbor'; got {self.sampler!r}")
+        if self.sampler != "neighbor" and self.batch_size is None:
+            self.batch_size = BATCH_SIZES[self.sampler]
 
     def packs(self, model: nn.Module) -> Packs:
         """Return where batches drawn ahead are kept, for a task with a memory budget."""
@@ -80,20 +107,33 @@ class NodeTask(SupervisedTask):
         if self.batch_size is None:
             yield full_batch(self.data, split)
             return
-        make = partial(
-            NeighborLoader,
-            self.data,
-            self.ids(split),
-            fanouts_of(model, self.fanouts, 10),
-            batch_size=self.batch_size,
-            shuffle=True,
-        )
-        yield from self.loader(split, rng, make)
+        yield from self.loader(split, rng, partial(self.sampled, model, self.ids(split), shuffle=True))
+
+    def sampled(self, model: nn.Module, ids: Tensor, **options: Any) -> Loader:
+        """Return the sampler's loader of batches that predict for ``ids``."""
+        fanouts = fanouts_of(model, self.fanouts, 10) if self.sampler == "neighbor" else None
+        return node_loader(self.sampler, self.data, ids, self.batch_size, self.sampler_options, fanouts, **options)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean loss over the batch's targets, plus the model's own terms."""
         output = model(batch)
-        return total(self.criterion(output.pred, batch.label), output)
+        weight = batch.fields.get("loss_weight")
+        loss = (
+            self.criterion(output.pred, batch.label) if weight is None else self._weighted(output.pred, batch, weight)
+        )
+        return total(loss, output)
+
+    def _weighted(self, pred: Tensor, batch: Batch, weight: Tensor) -> Tensor:
+        """Sum of the targets' losses times ``weight [T]``, for a sampler that says what each stands for."""
+        label = batch.label
+        if self.kind == "cross-entropy":
+            losses = F.cross_entropy(pred, label.clamp(min=0), reduction="none") * (label >= 0)
+        else:
+            known = ~torch.isnan(label)
+            loss = {"bce": F.binary_cross_entropy_with_logits, "mse": F.mse_loss, "mae": F.l1_loss}[self.kind]
+            each = loss(pred.reshape(label.shape), label.nan_to_num().to(pred.dtype), reduction="none") * known
+            losses = each.reshape(len(label), -1).sum(1) / known.reshape(len(label), -1).sum(1).clamp(min=1)
+        return (losses * weight).sum()
 
     def evaluate(self, model: nn.Module, split: str) -> dict[str, float]:
         """Loss and scores on the nodes of ``split``."""
@@ -111,9 +151,16 @@ class NodeTask(SupervisedTask):
         ids = torch.arange(num_nodes) if what is None else torch.as_tensor(what, dtype=torch.int64).reshape(-1)
         if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= num_nodes):
             raise GraphKitError(f"node ids run from 0 to {num_nodes - 1}; got {int(ids.min())} to {int(ids.max())}")
-        if self.eval_batch_size is None:
+        if self.sampler == "shadow":
+            batches = self.sampled(model, ids, phase="evaluate")
+            return torch.cat([model(place(batch, model)).pred for batch in batches])
+        on_disk = hasattr(self.data, "features")
+        if self.eval_batch_size is None and not on_disk:
             batch = full_batch(self.data, None).replace(targets=ids, label=None)
             return model(place(batch, model)).pred
+        if runs_by_layer(model) and len(ids) * FEW > num_nodes:
+            return LayerByLayer(Store.of_data(self.data), model, self.eval_batch_size, on_disk).run()[ids]
         fanouts = [-1] * len(fanouts_of(model, None, -1))
-        loader = NeighborLoader(self.data, ids, fanouts, batch_size=self.eval_batch_size, shuffle=False, seed=0)
+        size = self.eval_batch_size or EVAL_BATCH
+        loader = NeighborLoader(self.data, ids, fanouts, batch_size=size, shuffle=False, seed=0)
         return torch.cat([model(place(batch, model)).pred for batch in loader])

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphkit.core.batch import Batch
+from graphkit.core.batch import Batch, Hop
 from graphkit.core.registry import Reported, register
 from graphkit.nn import Encoder, GATConv, GATv2Conv
 
@@ -59,6 +59,7 @@ class GAT(Encoder):
     """
 
     layer: ClassVar[type[GATConv] | type[GATv2Conv]] = GATConv
+    runs_by_layer = True
 
     def __init__(
         self, in_feats: int, out_feats: int, hidden: int = 64, num_heads: int = 8, out_heads: int = 1,
@@ -74,10 +75,14 @@ class GAT(Encoder):
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
         x = batch.feat
-        for conv, hop in zip(self.convs, batch.hops(self.num_layers), strict=True):
-            x = conv(hop.graph, x, edge_weight=hop.edge_weight)
-            x = x if conv is self.convs[-1] else F.elu(x)
+        for index, hop in enumerate(batch.hops(self.num_layers)):
+            x = self.run_layer(index, hop, x)
         return x
+
+    def run_layer(self, index: int, hop: Hop, feat: Tensor) -> Tensor:
+        """Return what layer ``index`` gives for the destinations of ``hop``."""
+        x = self.convs[index](hop.graph, feat, edge_weight=hop.edge_weight)
+        return x if index == self.num_layers - 1 else F.elu(x)
 
 
 @register(

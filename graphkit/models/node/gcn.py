@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphkit.core.batch import Batch
+from graphkit.core.batch import Batch, Hop
 from graphkit.core.registry import Reported, register
 from graphkit.nn import Dropout, Encoder, GCNConv
 
@@ -75,14 +75,23 @@ class GCN(Encoder):
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
         x, outputs = batch.feat, []
-        for conv, hop in zip(self.convs, batch.hops(self.num_layers), strict=True):
-            x = conv(hop.graph, self.dropout(x), edge_weight=hop.edge_weight)
-            x = F.normalize(x, dim=-1) if self.normalize else x
-            x = x if conv is self.convs[-1] else F.relu(x)
+        for index, hop in enumerate(batch.hops(self.num_layers)):
+            x = self.run_layer(index, hop, x)
             outputs.append(x)
         if self.fc is None:
             return x
         return self.fc(torch.cat([h[: len(x)] for h in outputs], -1))
+
+    @property
+    def runs_by_layer(self) -> bool:
+        """Whether layers may run one after the other over all nodes: the last one's rows are the encoder's."""
+        return self.fc is None
+
+    def run_layer(self, index: int, hop: Hop, feat: Tensor) -> Tensor:
+        """Return what layer ``index`` gives for the destinations of ``hop``."""
+        x = self.convs[index](hop.graph, self.dropout(feat), edge_weight=hop.edge_weight)
+        x = F.normalize(x, dim=-1) if self.normalize else x
+        return x if index == self.num_layers - 1 else F.relu(x)
 
     def decayed(self) -> Iterator[nn.Parameter]:
         """Yield the first layer's parameters; with ``concat`` all, as the model that GNNExplainer explains does."""

@@ -7,7 +7,7 @@ import itertools
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from graphkit.core.batch import Batch
+from graphkit.core.batch import Batch, Hop
 from graphkit.core.registry import Reported, register
 from graphkit.nn import Dropout, Encoder, SAGEConv
 
@@ -51,6 +51,8 @@ class SAGE(Encoder):
     torch.Size([3, 3])
     """
 
+    runs_by_layer = True
+
     def __init__(
         self, in_feats: int, out_feats: int, hidden: int = 128, num_layers: int = 2, dropout: float = 0.5,
         aggregator: str = "mean", normalize: bool = False,
@@ -64,9 +66,14 @@ class SAGE(Encoder):
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``."""
         x = batch.feat
-        for conv, hop in zip(self.convs, batch.hops(self.num_layers), strict=True):
-            x = conv(hop.graph, self.dropout(x), edge_weight=hop.edge_weight)
-            if conv is not self.convs[-1]:
-                x = F.relu(x)
-                x = F.normalize(x, dim=-1) if self.normalize else x
+        for index, hop in enumerate(batch.hops(self.num_layers)):
+            x = self.run_layer(index, hop, x)
         return x
+
+    def run_layer(self, index: int, hop: Hop, feat: Tensor) -> Tensor:
+        """Return what layer ``index`` gives for the destinations of ``hop``."""
+        x = self.convs[index](hop.graph, self.dropout(feat), edge_weight=hop.edge_weight)
+        if index == self.num_layers - 1:
+            return x
+        x = F.relu(x)
+        return F.normalize(x, dim=-1) if self.normalize else x
