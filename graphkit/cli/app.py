@@ -34,6 +34,13 @@ Run = Annotated[Path | None, typer.Argument(metavar="RUN", help="Run folder; the
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Folder with recipes/ and results/.", show_default="./benchmarks")
 ]
+Split = Annotated[str | None, typer.Option(metavar="NAME", help="Name of the split.", show_default="the card's")]
+ModelArguments = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
+]
+DataOptions = Annotated[
+    list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
+]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Recipes; all if left out.")]
 
 
@@ -153,9 +160,7 @@ def audit(
     task: Annotated[
         str | None, typer.Option(metavar="TASK", help="Such as node or link.", show_default="the dataset's own")
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the split.", show_default="the card's")
-    ] = None,
+    split: Split = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the split.")] = 0,
     unverified: Annotated[bool, typer.Option("--unverified", help="Accept files without a checksum.")] = False,
     as_json: Json = False,
@@ -223,9 +228,7 @@ def train(
         str | None,
         typer.Option(metavar="TASK", help="node, link, graph or triple.", show_default="the dataset's own"),
     ] = None,
-    split: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the split.", show_default="the card's")
-    ] = None,
+    split: Split = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many.", show_default="the paper's")
     ] = None,
@@ -247,12 +250,8 @@ def train(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or auto.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share each batch, on the CPU.")] = 1,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
-    ] = None,
-    data: Annotated[
-        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
-    ] = None,
+    set_: ModelArguments = None,
+    data: DataOptions = None,
     out: Annotated[Path | None, typer.Option(help="Run folder.", show_default="runs/MODEL-DATASET-TASK")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last finished epoch.")] = False,
     as_json: Json = False,
@@ -270,6 +269,29 @@ def train(
 
 @_command(
     app,
+    "partition",
+    "Cut a graph into parts for several machines.",
+    "graphkit partition cora --parts 4",
+    "graphkit partition cora --parts 4 --hops 3 --out parts.npy",
+)
+def partition(
+    dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets; or a graph on disk, its folder.")],
+    parts: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 2,
+    hops: Annotated[int, typer.Option(min=0, metavar="N", help="Layers of the encoder, which the halo is for.")] = 2,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.npy", help="Where to write the part of each node.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Cut a graph into parts with few edges between them (METIS), and print what each would hold and fetch."""
+    from graphkit.cli.partition import main
+
+    main(dataset, parts, hops, out, data or [], as_json)
+
+
+@_command(
+    app,
     "plan",
     "Predict memory and time of a training.",
     "graphkit plan cora --model gcn",
@@ -282,12 +304,8 @@ def plan(
     memory: Annotated[
         str | None, typer.Option(metavar="SIZE", help="What may be used, such as 8GB.", show_default="what is free")
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="An argument of the model; repeatable.")
-    ] = None,
-    data: Annotated[
-        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
-    ] = None,
+    set_: ModelArguments = None,
+    data: DataOptions = None,
     as_json: Json = False,
 ) -> None:
     """Measure a piece of a training; say what all of it takes at once, sampled, and with features on disk."""
@@ -312,9 +330,7 @@ def predict(
     pairs: Annotated[
         str | None, typer.Option(metavar="PAIRS", help="Node pairs: 1-2,3-4; head-relation-tail for triples.")
     ] = None,
-    times: Annotated[
-        str | None, typer.Option(metavar="TIMES", help="When each pair may meet, for streams: 7,8 or one for all.")
-    ] = None,
+    times: Annotated[str | None, typer.Option(metavar="TIMES", help="Of streams: when each pair meets, 7,8.")] = None,
     graphs: Annotated[str | None, typer.Option(metavar="IDS", help="Graph ids: 0,1,2 or 0-9.")] = None,
     links_of: Annotated[
         int | None, typer.Option(min=0, metavar="ID", help="Node whose likeliest new links are wanted.")
@@ -346,9 +362,7 @@ def explain(
     node: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Node id.")] = None,
     pair: Annotated[str | None, typer.Option(metavar="U,V", help="Two node ids: 3,44.")] = None,
     graph: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Graph id.")] = None,
-    relation: Annotated[
-        int | None, typer.Option(min=0, metavar="ID", help="Relation of the pair, for triples.")
-    ] = None,
+    relation: Annotated[int | None, typer.Option(min=0, metavar="ID", help="Its relation, for triples.")] = None,
     time: Annotated[float | None, typer.Option(metavar="T", help="When the pair may meet, for streams.")] = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="Explainer: gnnexplainer, goat, ...; 'list' shows all.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def from_events(
     -------
     dgl.DGLGraph
         Directed, parallel edges kept; ``edata["event"]`` (int64) is each edge's row in what was given. Events of one
-        time keep their order.
+        time keep their order. A warning counts those that came after a later one.
 
     Raises
     ------
@@ -94,9 +95,9 @@ def from_events(
 
     Examples
     --------
-    >>> stream = from_events([0, 1, 0], [1, 2, 2], [30, 10, 20], edge_fields={"weight": [1.0, 2.0, 3.0]})
-    >>> stream.edata["time"].tolist(), stream.edata["event"].tolist(), stream.edata["weight"].tolist()
-    ([10, 20, 30], [1, 2, 0], [2.0, 3.0, 1.0])
+    >>> stream = from_events([1, 0, 0], [2, 2, 1], [10, 20, 30.5], edge_fields={"weight": [2.0, 3.0, 1.0]})
+    >>> stream.edata["time"].tolist(), stream.edata["weight"].tolist()
+    ([10.0, 20.0, 30.5], [2.0, 3.0, 1.0])
     """
     from graphkit.graphs.build import graph
 
@@ -104,6 +105,11 @@ def from_events(
     if not len(src) == len(dst) == len(times):
         raise GraphKitError(f"src, dst and time have {len(src)}, {len(dst)} and {len(times)} rows; expected as many")
     order = time_order(times)
+    late = int((times < torch.cummax(times, 0).values).sum()) if len(times) else 0
+    if late:
+        warnings.warn(
+            f"{late} of {len(times)} events came before an earlier one; they were sorted by time", stacklevel=2
+        )
     fields = {}
     for name, value in (edge_fields or {}).items():
         column = value if isinstance(value, Tensor) else torch.from_numpy(np.array(value, copy=True))
@@ -144,7 +150,7 @@ def from_event_table(
     Examples
     --------
     >>> import pandas
-    >>> stream, names = from_event_table(pandas.DataFrame({"src": ["b", "a"], "dst": ["a", "c"], "time": [2, 1]}))
+    >>> stream, names = from_event_table(pandas.DataFrame({"src": ["a", "b"], "dst": ["c", "a"], "time": [1, 2]}))
     >>> names, stream.edges()[0].tolist()
     (['a', 'b', 'c'], [0, 1])
     """

@@ -104,8 +104,8 @@ def events_of(graph: dgl.DGLGraph, ids: Tensor | None = None) -> Events:
     Examples
     --------
     >>> from graphkit.graphs import from_events
-    >>> events_of(from_events([0, 1], [1, 2], [5, 3])).src.tolist()
-    [1, 0]
+    >>> events_of(from_events([0, 1], [1, 2], [3, 5])).src.tolist()
+    [0, 1]
     """
     times = check_stream(graph)
     src, dst = (end.long() for end in graph.edges(order="eid"))

@@ -43,6 +43,10 @@ class EdgeScore(nn.Module):
     reported=[
         Reported("uslegis", "batch_ap", 58.39, 0.0, PROTOCOL, "third-party"),
         Reported("canparl", "batch_ap", 64.55, 0.0, PROTOCOL, "third-party"),
+        Reported("uslegis", "batch_ap_historical", 63.22, 0.0, PROTOCOL.replace("random", "historical"), "third-party"),
+        Reported("canparl", "batch_ap_historical", 63.84, 0.0, PROTOCOL.replace("random", "historical"), "third-party"),
+        Reported("uslegis", "batch_ap_inductive", 64.74, 0.0, PROTOCOL.replace("random", "inductive"), "third-party"),
+        Reported("canparl", "batch_ap_inductive", 62.16, 0.0, PROTOCOL.replace("random", "inductive"), "third-party"),
         Reported("wikipedia", "batch_ap", 90.37, 0.0, PROTOCOL, "third-party"),
         Reported("tgbl-wiki", "mrr", 57.1, protocol="all destinations, time window", source="third-party"),
     ],
