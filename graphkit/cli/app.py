@@ -279,9 +279,7 @@ def partition(
     parts: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 2,
     hops: Annotated[int, typer.Option(min=0, metavar="N", help="Layers of the encoder, which the halo is for.")] = 2,
     out: Annotated[Path | None, typer.Option(metavar="FILE.npy", help="Where to write the part of each node.")] = None,
-    data: Annotated[
-        list[str] | None, typer.Option("--data", metavar="NAME=VALUE", help="An option of the dataset; repeatable.")
-    ] = None,
+    data: DataOptions = None,
     as_json: Json = False,
 ) -> None:
     """Cut a graph into parts with few edges between them (METIS), and print what each would hold and fetch."""

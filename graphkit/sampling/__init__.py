@@ -13,6 +13,7 @@ from graphkit.sampling.link import LinkLoader
 from graphkit.sampling.loader import Loader
 from graphkit.sampling.named import node_loader
 from graphkit.sampling.neighbor import NeighborLoader
+from graphkit.sampling.partition import Part, partition
 from graphkit.sampling.parts import ClusterLoader, Saint, SaintLoader
 from graphkit.sampling.shadow import Scope, ShadowLoader, approx_ppr
 from graphkit.sampling.store import Store, full_batch
@@ -34,6 +35,7 @@ __all__ = [
     "Loader",
     "NeighborLoader",
     "OnlineCounters",
+    "Part",
     "Saint",
     "SaintLoader",
     "Scope",
@@ -56,6 +58,7 @@ __all__ = [
     "negatives",
     "node2vec_walks",
     "node_loader",
+    "partition",
     "random_walks",
     "rivals",
     "sample_block",
