@@ -168,7 +168,7 @@ class Measured:
         stats = data.statistics()
         self.nodes, self.edges = stats["nodes"], stats["edges"]
         self.on_disk = hasattr(data, "features")
-        self.width = data.features.shape[1] if self.on_disk else Store.of_data(data).feat.shape[1]
+        self.width = int(Store.of_data(data).feat.shape[1])
         self.parameters = 16 * sum(p.numel() for p in model.parameters())  # weights, gradients, two moments of Adam
 
     def ways(self, room: int) -> tuple[int, tuple[Way, ...]]:
@@ -192,7 +192,7 @@ class Measured:
             ("sampling", sampled, count * (draw + step) + forward, 0),
             ("disk", disk, count * step + checks * step / 2, packed),
         ]
-        return least, tuple(Way(name, int(m), float(t), int(d), m <= room) for name, m, t, d in rows)
+        return int(least), tuple(Way(name, int(m), float(t), int(d), m <= room) for name, m, t, d in rows)
 
     def whole(self) -> tuple[float, float, float, float]:
         """Return for the whole graph: seconds of a step and of scoring, bytes that a step and that scoring need."""

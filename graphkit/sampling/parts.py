@@ -214,7 +214,8 @@ class SaintMaker:
         # The neighbour's mean over the subgraph, made the mean over all: p(target) / p(edge), degree here by there.
         scale = here.in_degrees.float()[here.dst] / whole.in_degrees[to].float()
         weight = (self.node_rate[to] / self.edge_rate[edges]) * scale
-        weight = weight if batch.edge_weight is None else weight * batch.edge_weight
+        given: Any = batch.edge_weight
+        weight = weight if given is None else weight * given
         loss = 1 / (self.node_rate[nodes[batch.targets]] * int(self.asked.sum()))
         return batch.replace(edge_weight=weight, fields={**batch.fields, "loss_weight": loss})
 

@@ -89,8 +89,8 @@ class Scope:
             return offsets, kernels.khop_scopes(*args)
         indptr, index, _ = simple_edges(graph, ignore_direction=True)
         tables = _tables(graph.num_nodes())
-        args = indptr.numpy(), index.numpy(), roots.numpy(), self.budget, self.threshold, self.alpha, self.eps
-        return offsets, kernels.ppr_scopes(*args, *tables, offsets)
+        limits = self.budget, self.threshold, self.alpha, self.eps
+        return offsets, kernels.ppr_scopes(indptr.numpy(), index.numpy(), roots.numpy(), *limits, *tables, offsets)
 
 
 def _tables(nodes: int) -> tuple[np.ndarray, ...]:

@@ -57,12 +57,13 @@ class LayerByLayer:
 
     def run(self) -> Tensor:
         """Return the head's output for all nodes ``[N, C]``."""
-        store, encoder = self.store, self.model.encoder
+        encoder: Any = self.model.encoder
+        store, layers = self.store, int(encoder.num_layers)
         store.prepare()
         rows: Any = store.feat
         with tempfile.TemporaryDirectory(prefix="graphkit-layers-") as scratch:
-            for index in range(encoder.num_layers):
-                last = index == encoder.num_layers - 1
+            for index in range(layers):
+                last = index == layers - 1
                 parts = (self._layer(index, rows, low, last) for low in range(0, store.graph.num_nodes(), self.chunk))
                 if self.on_disk and not last:
                     rows = FeatureStore.write(Path(scratch) / f"{index}.bin", (part.numpy() for part in parts))

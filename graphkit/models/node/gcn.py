@@ -66,7 +66,7 @@ class GCN(Encoder):
     ) -> None:  # fmt: skip
         super().__init__()
         self.in_feats, self.out_width, self.num_layers = in_feats, out_feats, num_layers
-        self.concat, self.normalize = concat, normalize
+        self.concat, self.normalize, self.runs_by_layer = concat, normalize, not concat
         widths = [in_feats, *[hidden] * (num_layers - 1), hidden if concat else out_feats]
         self.convs = nn.ModuleList(GCNConv(a, b, norm, self_loops) for a, b in itertools.pairwise(widths))
         self.fc = nn.Linear(num_layers * hidden, out_feats) if concat else None
@@ -81,11 +81,6 @@ class GCN(Encoder):
         if self.fc is None:
             return x
         return self.fc(torch.cat([h[: len(x)] for h in outputs], -1))
-
-    @property
-    def runs_by_layer(self) -> bool:
-        """Whether layers may run one after the other over all nodes: the last one's rows are the encoder's."""
-        return self.fc is None
 
     def run_layer(self, index: int, hop: Hop, feat: Tensor) -> Tensor:
         """Return what layer ``index`` gives for the destinations of ``hop``."""
