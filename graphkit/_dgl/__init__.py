@@ -28,6 +28,7 @@ _PARTS = {
     "one_thread": "kernels",
     "seed_sampler": "kernels",
     "relations": "slices",
+    "derived": "slices",
 }
 
 __all__ = ["StandInError", "imports_by_itself", "install", "stood_in", *_PARTS]
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     )
     from graphkit._dgl.index import Structure, cache_size, structure
     from graphkit._dgl.kernels import one_thread, sddmm_kernel, seed_sampler, spmm_kernel
-    from graphkit._dgl.slices import relations
+    from graphkit._dgl.slices import derived, relations
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 
 import dgl
 
 _SLICES: dict[int, dict[str, dgl.DGLGraph]] = {}
+_DERIVED: dict[tuple[int, str], dgl.DGLGraph] = {}
 
 
 def relations(graph: dgl.DGLGraph) -> dict[str, dgl.DGLGraph]:
@@ -26,3 +28,18 @@ def relations(graph: dgl.DGLGraph) -> dict[str, dgl.DGLGraph]:
         _SLICES[key] = {name: graph[name] for name in graph.etypes}
         weakref.finalize(graph._graph, _SLICES.pop, key, None)
     return _SLICES[key]
+
+
+def derived(graph: dgl.DGLGraph, name: str, make: Callable[[dgl.DGLGraph], dgl.DGLGraph]) -> dgl.DGLGraph:
+    """Return ``make(graph)``; the same object, under its name, until the graph changes.
+
+    >>> import graphkit
+    >>> graph = dgl.graph(([0], [1]))
+    >>> derived(graph, "turned", dgl.reverse) is derived(graph, "turned", dgl.reverse)
+    True
+    """
+    key = id(graph._graph), name
+    if key not in _DERIVED:
+        _DERIVED[key] = make(graph)
+        weakref.finalize(graph._graph, _DERIVED.pop, key, None)
+    return _DERIVED[key]

@@ -295,7 +295,8 @@ def hyper_batch(graph: dgl.DGLGraph, **rest: Any) -> Batch:
         for name in list(bare.nodes[kind].data):
             bare.nodes[kind].data.pop(name)
     feat = torch.empty(graph.num_nodes("node"), 0) if feat is None else feat
-    return Batch(bare, *(x if x is None else x.float() for x in (feat, edge_feat, weight)), fields=fields, **rest)
+    edge_feat, weight = (None if x is None else x.float() for x in (edge_feat, weight))
+    return Batch(bare, feat.float(), edge_feat, weight, fields=fields, **rest)
 
 
 def _hyper_full(data: Dataset, split: str | Tensor | None) -> Batch:

@@ -116,7 +116,7 @@ class EHGNN(Encoder):
     def forward(self, batch: Batch) -> Encoded:
         """Return the last layer's rows on the last graph, and ``global_`` ``[B, 3 hidden]``."""
         graph, x, weight = batch.graph, batch.feat, batch.edge_weight
-        edge = batch.edge_feat if self.edge_feats else x.new_ones(graph.num_edges(), 1)
+        edge: Any = batch.edge_feat if self.edge_feats else x.new_ones(graph.num_edges(), 1)
         total: Any = 0
         told: Any = 0
         for i, conv in enumerate(self.convs):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from graphkit import _dgl
 from graphkit.core.batch import Batch
 from graphkit.graphs.hypergraph import add_self_hyperedges, is_hypergraph
 from graphkit.nn import Dropout, Encoder
 from graphkit.nn.hyper import HyperLayer
 from graphkit.nn.mlp import make_activation
-
-if TYPE_CHECKING:
-    import dgl
 
 #: What every system on hypergraphs registers; ``fit`` is HyperGCN's protocol.
 COMMON: dict[str, Any] = {
@@ -27,9 +24,6 @@ COMMON: dict[str, Any] = {
     "declines": {"blocks": "its layers go to the hyperedges and back, and a block holds one hop"},
     "fit": {"node": {"lr": 0.01, "weight_decay": 5e-4, "epochs": 200}},
 }
-
-
-_COMPLETED: dict[int, dgl.DGLGraph] = {}
 
 
 def complete(batch: Batch) -> Batch:
@@ -51,11 +45,7 @@ def complete(batch: Batch) -> Batch:
     graph = batch.graph
     if not is_hypergraph(graph):
         return batch  # the layer says what it expected
-    key = id(graph._graph)
-    if key not in _COMPLETED:
-        _COMPLETED[key] = add_self_hyperedges(graph)
-        weakref.finalize(graph._graph, _COMPLETED.pop, key, None)
-    made = _COMPLETED[key]
+    made = _dgl.derived(graph, "complete", add_self_hyperedges)
     more = made.num_nodes("hyperedge") - graph.num_nodes("hyperedge")
     if not more:
         return batch

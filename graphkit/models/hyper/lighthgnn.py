@@ -103,7 +103,7 @@ class Student(Model):
         how: Any = self.encoder
         teacher = build(how.teacher, self.spec, hidden=how.teacher_hidden)
         usual = training_defaults(how.teacher, "node")
-        mine = {name: usual[name] for name in ("lr", "weight_decay", "clip") if name in usual}
+        mine: dict[str, Any] = {name: usual[name] for name in ("lr", "weight_decay", "clip") if name in usual}
         result: PhaseResult = yield Phase("teacher", teacher, task, settings=mine)
         with torch.no_grad():
             answers = task.predict(result.model.eval()).detach()

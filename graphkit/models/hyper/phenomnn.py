@@ -161,12 +161,12 @@ class Propagation(HyperLayer):
         q = self.lam0 * norms.clique_sum + self.lam1 * norms.star_sum + 1
         y = feat
         for _ in range(self.k):
-            step = scale(self.pull(y, norms, spread) + feat, q.reciprocal())
+            step = scale(self.attract(y, norms, spread) + feat, q.reciprocal())
             y = (1 - self.alpha) * y + self.alpha * step
             y = torch.relu(y) if self.proximal else y
         return y
 
-    def pull(self, y: Tensor, norms: Norms, spread: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
+    def attract(self, y: Tensor, norms: Norms, spread: Callable[[Tensor], tuple[Tensor, Tensor]]) -> Tensor:
         """Return what the two terms pull the rows to, ``[N, width]``."""
         clique, star = spread(y)
         if self.compat is None:

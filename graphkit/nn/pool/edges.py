@@ -78,7 +78,7 @@ class DualConv(nn.Module):
             sent = x * edge_weight[:, None]
         structure = _dgl.structure(graph)
         src, dst = structure.src, structure.dst
-        turned = _dgl.from_arrays(dst, src, graph.num_nodes())
+        turned = _dgl.reverse(graph)
         loop = (src == dst).to(x)[:, None]  # such an edge is at its node once
         size = ops.edge_reduce(graph, torch.ones_like(loop)) + ops.edge_reduce(turned, 1 - loop)
         mean = (ops.edge_reduce(graph, sent) + ops.edge_reduce(turned, sent * (1 - loop))) * inverse(size)
@@ -178,7 +178,7 @@ class Clusters:
     def incidence(self, graph: dgl.DGLGraph) -> Tensor:
         """Return how much of each node's edges each cluster holds, ``M C``, ``[N, K]``."""
         structure = _dgl.structure(graph)
-        turned = _dgl.from_arrays(structure.dst, structure.src, graph.num_nodes())
+        turned = _dgl.reverse(graph)
         loop = (structure.src == structure.dst).to(self.assignment)[:, None]
         return ops.edge_reduce(graph, self.assignment) + ops.edge_reduce(turned, self.assignment * (1 - loop))
 
