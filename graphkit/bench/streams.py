@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def winner(data) -> dict[str, float]:
         raise GraphKitError(f"{data.name} is no generated stream; expected one of {', '.join(rules)}")
     full, asked = data.collated, data.queries
     where = dict(zip(asked.event.tolist(), range(len(asked)), strict=True))
-    rule = rules[data.name](data)
+    rule: Any = rules[data.name](data)
     scores = np.zeros((len(asked), 2))
     columns = (full.src.tolist(), full.dst.tolist(), full.edge_fields["time"].tolist())
     waiting: list[tuple[int, int, float]] = []
@@ -49,7 +50,7 @@ def winner(data) -> dict[str, float]:
         if e in where:
             scores[where[e]] = rule.score(u, v, t), rule.score(u, int(asked.neg[where[e]]), t)
         waiting.append((u, v, t))
-    found = {}
+    found: dict[str, float] = {}
     for part in ("val", "test"):
         mine = np.isin(asked.event.numpy(), data.splits[part].numpy())
         pred = torch.from_numpy(scores[mine].T.reshape(-1))

@@ -100,7 +100,8 @@ def _meetings(run, text: str | None, times: str | None, everything: bool) -> tup
     if text is None:
         ids = run.data.splits["test"] if everything else run.data.splits["test"][:SHOWN]
         src, dst = run.data.original.find_edges(ids)
-        found, when = list(zip(src.tolist(), dst.tolist(), strict=True)), run.data.times[ids].tolist()
+        found: list[tuple[int, ...]] = list(zip(src.tolist(), dst.tolist(), strict=True))
+        when = run.data.times[ids].tolist()
     else:
         found = parse.pairs(text, "--pairs", 2)
         when = None if times is None else [float(t) for t in parse.numbers(times, "--times")]

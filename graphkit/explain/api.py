@@ -129,7 +129,7 @@ def _past(run: Any, data: Any, pair: Any, time: float | None, options: dict[str,
         if name != "candidates":
             raise unknown("option for streams", name, ["candidates"])
     model, data = _model_and_data(run, data)
-    task = run.task.on(data) if hasattr(run, "task") else for_data(data)
+    task: Any = run.task.on(data) if hasattr(run, "task") else for_data(data)
     return explain_past(model, task, (int(pair[0]), int(pair[1])), time, **options)
 
 

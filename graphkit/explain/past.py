@@ -209,7 +209,7 @@ def explain_past(
     score = without(ids[:0])
     effect = torch.tensor([score - without(ids[i : i + 1]) for i in range(len(ids))], dtype=torch.float64)
     told = (every.src[ids], every.dst[ids], every.time[ids])
-    return PastExplanation(tuple(pair), float(when), score, ids, *told, effect, len(every), without)
+    return PastExplanation((pair[0], pair[1]), float(when), score, ids, *told, effect, len(every), without)
 
 
 class Removal:

@@ -179,6 +179,8 @@ class TemporalModel(Clocks, Model):
     """
 
     clocks = ("clock",)
+    clock: Tensor
+    seen: Tensor
 
     def __init__(self, encoder: TemporalEncoder, head: torch.nn.Module, inputs: torch.nn.Module | None = None) -> None:
         super().__init__(encoder, head, inputs)

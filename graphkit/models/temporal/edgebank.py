@@ -85,6 +85,11 @@ class EdgeBank(GrowingState, TemporalEncoder):
     queries_at_once = 1 << 20
     growing = ("code", "first", "last", "count", "times")
     clocks = ("first", "last", "times")
+    code: Tensor
+    first: Tensor
+    last: Tensor
+    count: Tensor
+    times: Tensor
 
     def __init__(
         self,

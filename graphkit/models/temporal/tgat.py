@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from graphkit.core.batch import Batch
@@ -72,7 +74,7 @@ class TGAT(TemporalEncoder):
         super().__init__()
         self.in_feats, self.edge_feats, self.out_width = in_feats, edge_feats, dim
         self.fanouts, self.strategy = (fanout,) * num_layers, sampling
-        options = {"time_dim": time_dim, "num_heads": num_heads, "dropout": dropout}
+        options: dict[str, Any] = {"time_dim": time_dim, "num_heads": num_heads, "dropout": dropout}
         self.stack = TemporalStack(in_feats, edge_feats, dim, num_layers, **options)
 
     def embed(self, batch: Batch, asked: Asked) -> Tensor:

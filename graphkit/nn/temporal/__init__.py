@@ -2,7 +2,7 @@
 
 from graphkit.nn.temporal.attention import TemporalAttention, TemporalStack
 from graphkit.nn.temporal.code import TimeEncode
-from graphkit.nn.temporal.memory import NodeMemory
+from graphkit.nn.temporal.memory import NodeMemory, NodeState
 from graphkit.nn.temporal.ncache import NCache
 from graphkit.nn.temporal.pres import PRESFilter, PRESMemory, coherence_loss
 from graphkit.nn.temporal.signed import SignedMemory
@@ -13,6 +13,7 @@ __all__ = [
     "GrowingState",
     "NCache",
     "NodeMemory",
+    "NodeState",
     "PRESFilter",
     "PRESMemory",
     "SignedMemory",

@@ -39,11 +39,6 @@ class TemporalAttention(nn.Module):
     skip_feats : int, optional
         Width of ``x_i``; ``in_feats`` without.
 
-    Raises
-    ------
-    GraphKitError
-        If a size is none.
-
     Examples
     --------
     >>> layer = TemporalAttention(4, 2, 8, time_dim=6)
@@ -77,34 +72,14 @@ class TemporalAttention(nn.Module):
         self.norm = nn.LayerNorm(width) if residual else None
         self.mlp = MLP(width + (in_feats if skip_feats is None else skip_feats), out_feats, out_feats)
         self.dropout = Dropout(dropout)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw the projections as ``nn.Linear`` does."""
-        bound = 1 / math.sqrt(self.key.shape[2])
-        nn.init.uniform_(self.key, -bound, bound)
-        nn.init.uniform_(self.value, -bound, bound)
+        for projection in (self.key, self.value):  # as ``nn.Linear`` draws its own
+            nn.init.uniform_(projection, -(keys**-0.5), keys**-0.5)
 
     def forward(self, h: Tensor, other: Tensor, edge: Tensor, age: Tensor, mask: Tensor, skip: Tensor) -> Tensor:
-        """Return the rows of nodes after the layer.
+        """Return ``[Q, out_feats]``.
 
-        Parameters
-        ----------
-        h : Tensor
-            ``[Q, in_feats]``.
-        other, edge : Tensor
-            Rows of the neighbours and of the events, ``[Q, K, in_feats]`` and ``[Q, K, edge_feats]``.
-        age : Tensor
-            ``t - t_j``, ``[Q, K]``.
-        mask : Tensor
-            Which neighbours are real, bool ``[Q, K]``.
-        skip : Tensor
-            The nodes' raw rows, ``[Q, skip_feats]``.
-
-        Returns
-        -------
-        Tensor
-            ``[Q, out_feats]``.
+        Rows ``h [Q, in_feats]``, of neighbours ``other [Q, K, in_feats]``, events ``edge [Q, K, edge_feats]``, ``age``
+        ``t - t_j`` and ``mask`` (which are real) ``[Q, K]``, and the nodes' raw rows ``skip [Q, skip_feats]``.
         """
         now = self.time(age.new_zeros(1)).expand(len(h), -1)
         start = torch.cat([h, now], dim=-1)

@@ -13,14 +13,54 @@ from graphkit.sampling.temporal import Events
 UPDATERS = {"gru": nn.GRUCell, "rnn": nn.RNNCell}
 
 
-class NodeMemory(Clocks):
+class NodeState(Clocks):
+    """What is kept of each node: its state, when that was last changed, and the message that waits to change it.
+
+    Parameters
+    ----------
+    num_nodes, dim : int
+        N and the width of a state.
+    raw_width, gap_width : int
+        Of a message's rows and of what is kept of its time.
+
+    Examples
+    --------
+    >>> sorted(NodeState(4, 3, 6, 1).state_dict())
+    ['gap', 'last', 'newest', 'raw', 'state', 'waiting']
+    """
+
+    clocks = ("last", "newest")
+    state: Tensor
+    last: Tensor
+    raw: Tensor
+    gap: Tensor
+    newest: Tensor
+    waiting: Tensor
+
+    def __init__(self, num_nodes: int, dim: int, raw_width: int, gap_width: int) -> None:
+        super().__init__()
+        check_size("num_nodes", num_nodes)
+        check_size("dim", dim)
+        self.num_nodes, self.dim = num_nodes, dim
+        for name, width in (("state", dim), ("raw", raw_width), ("gap", gap_width)):
+            self.register_buffer(name, torch.zeros(num_nodes, width))
+        for name in ("last", "newest"):
+            self.register_buffer(name, torch.zeros(num_nodes, dtype=torch.float64))
+        self.register_buffer("waiting", torch.zeros(num_nodes, dtype=torch.bool))
+
+    def reset(self) -> None:
+        """Set all states to zero, as before the first event."""
+        for buffer in (self.state, self.last, self.raw, self.gap, self.newest, self.waiting):
+            buffer.zero_()
+
+
+class NodeMemory(NodeState):
     r"""Keep a state for each node; an event's message waits with both its ends until they are read next.
 
     .. math:: m_u = [s_u \| s_v \| \Phi(t - l_u) \| x], \quad \tilde s_u = \mathrm{GRU}(m_u, s_u), \quad \tilde l_u = t
 
-    Messages that wait are applied with a gradient by :meth:`peek`, so that the cell learns from the events before;
-    nothing is stored then. :meth:`observe` stores, without a gradient: what waits with the ends of events is applied, and
-    their messages wait in its place. All state is in buffers.
+    Messages that wait are applied with a gradient by :meth:`peek`, so that the cell learns from the events before, and
+    nothing is stored then. :meth:`observe` stores, without a gradient. All state is in buffers.
 
     Parameters
     ----------
@@ -43,18 +83,9 @@ class NodeMemory(Clocks):
     --------
     >>> memory = NodeMemory(4, 3)
     >>> memory.observe(Events(torch.tensor([0]), torch.tensor([1]), torch.tensor([7]), torch.tensor([0])))
-    >>> state, last = memory.peek(torch.tensor([0, 2]))
-    >>> state.shape, last.tolist(), state[1].tolist()
-    (torch.Size([2, 3]), [7.0, 0.0], [0.0, 0.0, 0.0])
+    >>> memory.peek(torch.tensor([0, 2]))[1].tolist()
+    [7.0, 0.0]
     """
-
-    clocks = ("last", "newest")
-    state: Tensor
-    last: Tensor
-    raw: Tensor
-    gap: Tensor
-    newest: Tensor
-    waiting: Tensor
 
     def __init__(
         self,
@@ -65,25 +96,12 @@ class NodeMemory(Clocks):
         updater: str = "gru",
         aggregator: str = "last",
     ) -> None:
-        super().__init__()
-        check_size("num_nodes", num_nodes)
-        check_size("dim", dim)
         check_choice("updater", updater, UPDATERS)
         check_choice("aggregator", aggregator, ("last", "mean"))
-        self.num_nodes, self.dim, self.edge_feats, self.aggregator = num_nodes, dim, edge_feats, aggregator
+        super().__init__(num_nodes, dim, 2 * dim + edge_feats, time_dim if aggregator == "mean" else 1)
+        self.edge_feats, self.aggregator = edge_feats, aggregator
         self.time = TimeEncode(time_dim)
         self.cell = UPDATERS[updater](2 * dim + time_dim + edge_feats, dim)
-        self.register_buffer("state", torch.zeros(num_nodes, dim))
-        self.register_buffer("last", torch.zeros(num_nodes, dtype=torch.float64))
-        self.register_buffer("raw", torch.zeros(num_nodes, 2 * dim + edge_feats))
-        self.register_buffer("gap", torch.zeros(num_nodes, time_dim if aggregator == "mean" else 1))
-        self.register_buffer("newest", torch.zeros(num_nodes, dtype=torch.float64))
-        self.register_buffer("waiting", torch.zeros(num_nodes, dtype=torch.bool))
-
-    def reset(self) -> None:
-        """Set all states to zero, as before the first event."""
-        for buffer in (self.state, self.last, self.raw, self.gap, self.newest, self.waiting):
-            buffer.zero_()
 
     def messages(self, ids: Tensor) -> Tensor:
         """Return the message that waits with each node, ``[Q, 2 dim + time_dim + edge_feats]``."""
@@ -91,20 +109,7 @@ class NodeMemory(Clocks):
         return torch.cat([self.raw[ids], code], dim=-1)
 
     def peek(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the states of nodes after the messages that wait with them, and the times of their newest events.
-
-        Parameters
-        ----------
-        ids : Tensor
-            int64 ``[Q]``.
-
-        Returns
-        -------
-        state : Tensor
-            ``[Q, dim]``, with a gradient to cell and time code.
-        last : Tensor
-            float64 ``[Q]``.
-        """
+        """Return states of nodes ``[Q, dim]`` after the messages that wait, and their newest times, float64 ``[Q]``."""
         old, waiting = self.state[ids], self.waiting[ids]
         rows = waiting.nonzero()[:, 0]
         if not len(rows):
@@ -120,30 +125,45 @@ class NodeMemory(Clocks):
 
     @torch.no_grad()
     def observe(self, events: Events) -> None:
-        """Apply what waits with the ends of events, and let the messages of these wait.
-
-        Parameters
-        ----------
-        events : Events
-            Of one run, in the order of time; all their messages are made from the states before it.
-        """
-        src, dst = events.src, events.dst
-        ends, place = torch.unique(torch.cat([src, dst]), return_inverse=True)
+        """Apply what waits with the ends of events, and let the messages of these, made from those states, wait."""
+        ends, place = torch.unique(torch.cat([events.src, events.dst]), return_inverse=True)
         self.apply_waiting(ends)
-        both, other = torch.cat([src, dst]), torch.cat([dst, src])
-        time = events.time.double().repeat(2)
-        feat = self.raw.new_zeros(len(both), 0) if events.feat is None else events.feat.repeat(2, 1)
-        raw = torch.cat([self.state[both], self.state[other], feat[:, : self.edge_feats]], dim=-1)
-        gap = (time - self.last[both]).to(self.raw.dtype)
-        # The newest message of each end: the greatest place in the run, which is in the order of time, then of edge id.
-        rank = torch.arange(len(src), device=src.device).repeat(2)
-        top = torch.zeros_like(ends).scatter_reduce_(0, place, rank, "amax", include_self=False)
-        first = (rank == top[place]).nonzero()[:, 0].flip(0)  # of a loop's two messages, which are alike, either
-        if self.aggregator == "last":
-            self.raw[both[first]], self.gap[both[first], 0] = raw[first], gap[first]
-        else:
-            count = place.bincount(minlength=len(ends)).to(raw.dtype)[:, None]
-            for buffer, value in ((self.raw, raw), (self.gap, self.time(gap))):
-                buffer[ends] = value.new_zeros(len(ends), value.shape[1]).index_add(0, place, value) / count
-        self.newest[both[first]] = time[first]
-        self.waiting[ends] = True
+        leave(self, events, ends, place)
+
+
+def leave(memory: NodeMemory, events: Events, ends: Tensor, place: Tensor) -> None:
+    """Leave the messages of events with their ends.
+
+    Parameters
+    ----------
+    memory : NodeMemory
+    events : Events
+        Of one run, in the order of time; all their messages are made from the states before it.
+    ends, place : Tensor
+        The different nodes of the events, and which of them each end is, sources first.
+
+    Examples
+    --------
+    >>> memory, ids = NodeMemory(3, 2), torch.tensor([0, 1])
+    >>> leave(memory, Events(ids[:1], ids[1:], torch.tensor([5]), ids[:1]), ids, ids)
+    >>> memory.waiting.tolist(), memory.newest.tolist()
+    ([True, True, False], [5.0, 5.0, 0.0])
+    """
+    src, dst = events.src, events.dst
+    both, other = torch.cat([src, dst]), torch.cat([dst, src])
+    time = events.time.double().repeat(2)
+    feat = memory.raw.new_zeros(len(both), 0) if events.feat is None else events.feat.repeat(2, 1)
+    raw = torch.cat([memory.state[both], memory.state[other], feat[:, : memory.edge_feats]], dim=-1)
+    gap = (time - memory.last[both]).to(memory.raw.dtype)
+    # The newest message of each end: the greatest place in the run, which is in the order of time, then of edge id.
+    rank = torch.arange(len(src), device=src.device).repeat(2)
+    top = torch.zeros_like(ends).scatter_reduce_(0, place, rank, "amax", include_self=False)
+    first = (rank == top[place]).nonzero()[:, 0]  # of a loop's two messages, which are alike, either
+    if memory.aggregator == "last":
+        memory.raw[both[first]], memory.gap[both[first], 0] = raw[first], gap[first]
+    else:
+        count = place.bincount(minlength=len(ends)).to(raw.dtype)[:, None]
+        for buffer, value in ((memory.raw, raw), (memory.gap, memory.time(gap))):
+            buffer[ends] = value.new_zeros(len(ends), value.shape[1]).index_add(0, place, value) / count
+    memory.newest[both[first]] = time[first]
+    memory.waiting[ends] = True
