@@ -254,10 +254,10 @@ def with_positions(molecule: Any, positions: Any, where: str, hydrogens: bool = 
     if isinstance(positions, str):
         if positions != "embed":
             raise unknown("positions", positions, ["embed"])
-        from rdkit.Chem import AllChem
+        from rdkit.Chem import rdDistGeom
 
         whole = chem.AddHs(molecule)
-        if AllChem.EmbedMolecule(whole, randomSeed=seed) < 0:
+        if rdDistGeom.EmbedMolecule(whole, randomSeed=seed) < 0:
             raise DataError(f"{where}RDKit finds no conformer of {chem.MolToSmiles(molecule)!r}; give its positions")
         return whole if hydrogens else chem.RemoveHs(whole)
     places = np.asarray(positions, dtype=np.float64)

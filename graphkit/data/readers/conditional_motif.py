@@ -84,9 +84,9 @@ def read_conditional_motif(
         shift += counts[-1]
     pairs = np.concatenate(edges)
     src, dst, fields, report = tidy(pairs[:, 0], pairs[:, 1], shift)
-    part = torch.from_numpy(np.concatenate(parts))
+    kind = torch.from_numpy(np.concatenate(parts))
     feat = torch.from_numpy(np.concatenate(numbers)).float()
-    node_fields = {"feat": torch.stack([feat, torch.ones_like(feat)], 1), "side": (part > 2).long(), "part": part}
+    node_fields = {"feat": torch.stack([feat, torch.ones_like(feat)], 1), "side": (kind > 2).long(), "part": kind}
     label = np.where(path, values[:, 1], values[:, 0]).astype(np.float32)
     collated = Collated.from_edges(
         src,

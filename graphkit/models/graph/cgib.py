@@ -71,7 +71,8 @@ class Pairing:
 
     def read(self, pool: nn.Module, rows: Tensor, side: int) -> Tensor:
         """Pool the rows ``[N_side, D]`` of a side, pair after pair, into ``[B, D']``."""
-        bare = _dgl.from_arrays(*torch.zeros(2, 0, dtype=torch.int64), len(rows))
+        none = torch.zeros(0, dtype=torch.int64)
+        bare = _dgl.from_arrays(none, none, len(rows))
         bare.set_batch_num_nodes(self.sets.counts[:, side].cpu())
         bare.set_batch_num_edges(torch.zeros(self.count, dtype=torch.int64))
         return pool(bare, rows)

@@ -59,13 +59,16 @@ class EdgeNetwork(nn.Module):
             NNConv(width // towers, width // towers, edge_feats, hidden, root_weight=False) for _ in range(towers)
         )
 
+    def _convs(self) -> list[NNConv]:
+        return [conv for conv in self.towers if isinstance(conv, NNConv)]
+
     def matrices(self, rows: Tensor) -> Tensor:
         """Return ``A`` of edge features ``[R, De]``, the blocks ``[R, k, d / k, d / k]`` of k towers."""
         made = []
-        for conv in self.towers:
+        for conv in self._convs():
             r = rows if conv.fc_edge is None else torch.relu(conv.fc_edge(rows))
-            r = nn.functional.pad(r, (1, 0), value=1.0)
-            made.append((r @ conv.weight.flatten(1)).view(-1, *conv.weight.shape[1:]))
+            r, weight = nn.functional.pad(r, (1, 0), value=1.0), conv.weight
+            made.append((r @ weight.flatten(1)).view(-1, *weight.shape[1:]))
         return torch.stack(made, 1)
 
     def forward(self, hop: Hop, state: Tensor, kinds: tuple[Tensor, Tensor] | None) -> Tensor:
