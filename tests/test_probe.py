@@ -210,6 +210,29 @@ def test_barriers_are_symmetric_and_layers_can_be_moved_alone(pair):
     assert part.loss[0] == there.loss[0] and part.loss[-1] != there.loss[-1]
 
 
+def test_the_estimate_of_a_quadratic_loss_is_exact():
+    torch.manual_seed(0)
+    x = torch.randn(40, 6, dtype=torch.float64)
+    y = torch.randn(40, 2, dtype=torch.float64)
+    a, b = (nn.Linear(6, 2).double() for _ in range(2))
+    found = probe.barrier(a, b, (x, y), n=3, loss=F.mse_loss)
+    gap = found.loss[1] - (found.loss[0] + found.loss[2]) / 2
+    estimate = probe.barrier_estimate(a, b, (x, y), loss=F.mse_loss)
+    step = torch.cat([b.weight - a.weight, (b.bias - a.bias)[:, None]], dim=1).detach()
+    rows = torch.cat([x, torch.ones(40, 1, dtype=torch.float64)], dim=1)
+    exact = -0.25 * float(((rows @ step.T) ** 2).mean())  # -1/8 d^T H d with H = 2/n X^T X
+    assert abs(gap - estimate) < 1e-6 and abs(estimate - exact) < 1e-6 and estimate < 0
+    with pytest.raises(GraphKitError, match="no parameter of the layers"):
+        probe.barrier_estimate(a, b, (x, y), loss=F.mse_loss, layers=["fc"])
+
+
+def test_the_estimate_orders_pairs_as_their_barriers_do(pair):
+    a, b, train, _ = pair
+    some = (train[0][:1000], train[1][:1000])
+    aligned = probe.barrier_estimate(a, probe.rebasin(a, b).module, some)
+    assert probe.barrier_estimate(a, b, some) > aligned > 0
+
+
 def test_batch_norms_are_estimated_anew_on_the_way():
     net, x = made("resnet")
     other, _ = made("resnet", seed=1)

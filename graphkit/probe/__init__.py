@@ -2,6 +2,7 @@
 
 from graphkit.probe.barrier import Barrier, barrier, between, measure, recalibrate
 from graphkit.probe.cnt import LayerMetrics, cnt_metrics
+from graphkit.probe.landscape import barrier_estimate
 from graphkit.probe.permutations import PermutationSpec
 from graphkit.probe.rebasin import Rebased, activation_matching, agreement, merge, rebasin, weight_matching
 
@@ -13,6 +14,7 @@ __all__ = [
     "activation_matching",
     "agreement",
     "barrier",
+    "barrier_estimate",
     "between",
     "cnt_metrics",
     "measure",

@@ -56,7 +56,7 @@ def architecture(family: str, widths: tuple[int, ...], activation: str) -> nn.Mo
     Parameters
     ----------
     family : str
-        ``mlp``, ``residual`` (blocks with layer norm) or ``cnn`` (two convolutions, then the mean over space).
+        ``mlp``, ``residual`` (blocks with layer norm) or ``cnn`` (two convolutions of stride 2).
     widths : tuple of int
     activation : str
         ``relu`` or ``tanh``.
@@ -69,8 +69,8 @@ def architecture(family: str, widths: tuple[int, ...], activation: str) -> nn.Mo
     act = ACTIVATIONS[activation]
     if family == "cnn":
         return nn.Sequential(
-            nn.Conv2d(1, widths[0], 3, stride=2, padding=1), act(), nn.Conv2d(widths[0], widths[1], 3, padding=1),
-            act(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[1], 10),
+            nn.Conv2d(1, widths[0], 3, stride=2, padding=1), act(),
+            nn.Conv2d(widths[0], widths[1], 3, stride=2, padding=1), act(), nn.Flatten(), nn.Linear(4 * widths[1], 10),
         )  # fmt: skip
     if family == "residual":
         return nn.Sequential(nn.Linear(64, widths[0]), Residual(widths[0], act), act(), nn.Linear(widths[0], 10))
