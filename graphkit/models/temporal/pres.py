@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import Reported, register
@@ -79,7 +81,12 @@ class PRES(TGN):
     ) -> None:
         if beta < 0 or memory_dim < 1:
             raise GraphKitError(f"beta={beta}, memory_dim={memory_dim}; expected a weight of at least 0 and a memory")
-        options = {"num_layers": num_layers, "fanout": fanout, "sampling": sampling, "time_dim": time_dim}
+        options: dict[str, Any] = {
+            "num_layers": num_layers,
+            "fanout": fanout,
+            "sampling": sampling,
+            "time_dim": time_dim,
+        }
         super().__init__(
             in_feats, edge_feats, num_nodes, memory_dim, embedding, updater, aggregator,
             num_heads=num_heads, dropout=dropout, **options,

@@ -82,6 +82,8 @@ class SEMBA(GrowingState, TemporalEncoder):
 
     stateful: ClassVar[bool] = True
     growing = ("rated", "rating")
+    rated: Tensor
+    rating: Tensor
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ class SEMBA(GrowingState, TemporalEncoder):
         self.in_feats, self.edge_feats, self.fanouts = in_feats, edge_feats, (fanout,)
         self.memory = SignedMemory(num_nodes, memory_dim, time_dim, balanced)
         width = in_feats + 2 * memory_dim
-        options = {"time_dim": time_dim, "num_heads": num_heads, "dropout": dropout, "residual": False}
+        options: dict[str, Any] = {"time_dim": time_dim, "num_heads": num_heads, "dropout": dropout, "residual": False}
         self.attention = TemporalAttention(width, edge_feats + 1, out_feats, **options)
         self.counters = None if counters is None else CounterIndex(tau, counters)
         self.dropout = Dropout(dropout)

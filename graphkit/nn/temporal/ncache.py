@@ -78,6 +78,18 @@ class NCache(nn.Module):
     3
     """
 
+    value: Tensor
+    other: Tensor
+    gap: Tensor
+    feat: Tensor
+    fresh: Tensor
+    near: Tensor
+    near_gap: Tensor
+    near_feat: Tensor
+    near_fresh: Tensor
+    near_value: Tensor
+    far: Tensor
+    far_value: Tensor
     #: Buffers of one row a node, and of one row a slot.
     OWN = ("other", "last", "gap", "edge", "fresh")
     NEAR = ("near", "near_last", "near_gap", "near_edge", "near_fresh", "near_value")

@@ -54,6 +54,11 @@ class SignedMemory(GrowingState):
     growing = ("src", "dst", "sign", "size", "time_of")
     state: Tensor
     last: Tensor
+    src: Tensor
+    dst: Tensor
+    sign: Tensor
+    size: Tensor
+    time_of: Tensor
 
     def __init__(self, num_nodes: int, dim: int, time_dim: int = 32, balanced: bool = True) -> None:
         super().__init__()
@@ -86,10 +91,10 @@ class SignedMemory(GrowingState):
         gap = when - self.last[own, hostile]
         rest = torch.cat([size[:, None], self.code(torch.where(gap.isfinite(), gap, 0.0))], dim=-1)
         kinds, made = [], []
-        for kind in (0, 1):
-            partner = kind ^ hostile if self.balanced else hostile
-            made.append(torch.cat([self.state[own, kind], self.state[other, partner], rest], dim=-1))
-            kinds.append(torch.full_like(own, kind))
+        for which in (0, 1):
+            partner = which ^ hostile if self.balanced else hostile
+            made.append(torch.cat([self.state[own, which], self.state[other, partner], rest], dim=-1))
+            kinds.append(torch.full_like(own, which))
         owner, kind, message = own.repeat(2), torch.cat(kinds), torch.cat(made)
         if self.balanced:
             return owner, kind, message
