@@ -38,7 +38,7 @@ def dataset(name: str, folder: str):
     graph = _dgl.from_arrays(structure.src, structure.dst, data.num_rows)
     graph.ndata["feat"], splits = data.features[:], dict(data.splits)
     made = gk.Dataset.from_graph(graph, labels=data.labels.clone(), splits=splits, name="planted")
-    data._graph = None
+    data._built = None
     return made
 
 

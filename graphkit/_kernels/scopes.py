@@ -62,7 +62,7 @@ def khop_scopes(indptr, index, roots, depth, budget, seed, table, offsets):
 
 
 @kernel
-def push(indptr, index, root, alpha, eps, scores, rest, queued, queue):
+def push_mass(indptr, index, root, alpha, eps, scores, rest, queued, queue):
     """Approximate the lazy walk's PageRank from ``root`` in ``scores [N]``, with what is not spread in ``rest [N]``.
 
     All tables are 0 before; the nodes they hold after are listed in ``queue [N]``. Returns how many.
@@ -108,7 +108,7 @@ def ppr_scopes(indptr, index, roots, count, threshold, alpha, eps, scores, rest,
     nodes, used = np.empty(64 * len(roots) + 1, np.int64), 0
     offsets[0] = 0
     for i in range(len(roots)):
-        known = push(indptr, index, roots[i], alpha, eps, scores, rest, queued, queue)
+        known = push_mass(indptr, index, roots[i], alpha, eps, scores, rest, queued, queue)
         found = np.sort(queue[1:known].copy())
         mass = np.empty(len(found))
         for j in range(len(found)):

@@ -193,7 +193,7 @@ class DiskDataset(Dataset):
         self.report: dict[str, Any] = {}
         self.checksums = {name: f"crc32:{entry['crc32']:08x}" for name, entry in self.arrays.items()}
         self.reader_options, self.transform_names, self._transforms = {}, (), ()
-        self._graph: dgl.DGLGraph | None = None
+        self._built: dgl.DGLGraph | None = None
 
     def _map(self, name: str) -> np.ndarray:
         return map_array(self.folder / f"{name}.bin", self.arrays[name], self.verify)
@@ -210,9 +210,9 @@ class DiskDataset(Dataset):
     @property
     def graph(self) -> dgl.DGLGraph:
         """The graph, without fields."""
-        if self._graph is None:
-            self._graph = _dgl.from_incoming(self._read("indptr"), self._read("index"))
-        return self._graph
+        if self._built is None:
+            self._built = _dgl.from_incoming(self._read("indptr"), self._read("index"))
+        return self._built
 
     @property
     def original(self) -> dgl.DGLGraph:

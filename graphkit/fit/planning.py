@@ -16,7 +16,7 @@ from graphkit.core.batch import Batch
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import generator
 from graphkit.core.sizes import parse_bytes, show_bytes
-from graphkit.fit.main import assemble
+from graphkit.fit.assemble import assemble
 from graphkit.sampling import Store, full_batch
 from graphkit.sampling.packing import IN_FLIGHT, WIDENED, arrays_of
 from graphkit.tasks.base import fanouts_of

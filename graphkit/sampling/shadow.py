@@ -140,7 +140,7 @@ def approx_ppr(
     found = np.zeros((2, len(targets), graph.num_nodes()))
     for i, target in enumerate(targets.tolist()):
         score[:], rest[:], queued[:] = 0, 0, 0
-        kernels.push(indptr, index, target, alpha, eps, score, rest, queued, queue)
+        kernels.push_mass(indptr, index, target, alpha, eps, score, rest, queued, queue)
         found[0, i], found[1, i] = score, rest
     return torch.from_numpy(found[0]), torch.from_numpy(found[1])
 
