@@ -166,12 +166,11 @@ def layout_of(
     """
     check_choice("form", form, FORMS)
     wiring = wire(module, example_input)
-    kinds, order = wiring.column("ntype"), wiring.column("order")
+    kinds = wiring.column("ntype")
     found = [int((kinds == NODE_TYPES.index(name)).sum()) for name in ("input", "output")]
     ends = (found[0], found[1]) if ends is None else (int(ends[0]), int(ends[1]))
     if ends[0] < found[0] or ends[1] < found[1]:
         raise GraphKitError(f"ends={ends} is too small for {found[0]} inputs and {found[1]} outputs")
-    assert order is not None
     return _Builder(wiring, form, kernel, ends).finish()
 
 
@@ -209,14 +208,15 @@ class _Builder:
         for use in self.wiring.uses:
             self._use(use)
             self.start += len(use.dst)
-        for src, dst, kind in self.wiring.links:
+        for src, end, what in self.wiring.links:
             none = np.full((len(src), self.width), -1)
-            self._edges(src, dst, np.full(len(src), kind), none, np.full((len(src), 3), -1))
+            self._edges(src, end, np.full(len(src), what), none, np.full((len(src), 3), -1))
         kind = np.concatenate(self.kind)
+        names, which = np.unique(kind, return_inverse=True)
         codes = {name: i for i, name in enumerate(EDGE_TYPES)}
         dst = np.concatenate(self.dst)
         edge = {
-            "etype": torch.tensor([codes[name] for name in np.unique(kind)])[np.unique(kind, return_inverse=True)[1]],
+            "etype": torch.tensor([codes[name] for name in names])[torch.from_numpy(which)],
             "layer": torch.from_numpy(self.wiring.column("layer")[dst]),
             "param": torch.from_numpy(np.concatenate(self.param)),
         }

@@ -42,7 +42,7 @@ def dense(
     return Neurons(x.dim() - 1, new)
 
 
-def conv(wiring: Wiring, value: Value, x: Tensor, module: nn.Module, name: str) -> Neurons:
+def conv(wiring: Wiring, value: Value, x: Tensor, module: Any, name: str) -> Neurons:
     """Wire a convolution: one node for each channel, parallel edges for the places of the kernel."""
     out, share, *kernel = module.weight.shape
     if x.dim() != len(kernel) + 2:
@@ -148,7 +148,7 @@ def attention(wiring: Wiring, values: list[Value], x: Tensor, module: Any, name:
     return [Neurons(axis, new), None]
 
 
-def binary(wiring: Wiring, values: list[Value], tensors: list[Any], out: Tensor, gates: bool, where: str) -> Value:
+def binary(wiring: Wiring, values: list[Value], tensors: list[Any], out: Any, gates: bool, where: str) -> Value:
     """Join two tensors entry by entry: the older neurons reach the newer ones by unit edges, and are tied to them."""
     shapes = [x.shape if isinstance(x, Tensor) else () for x in tensors]
     held = [(v, s) for v, s in zip(values, shapes, strict=True) if isinstance(v, Neurons)]

@@ -172,7 +172,7 @@ class Tracer(fx.Interpreter):
     def _function(self, n: fx.Node, name: str, args: tuple, kwargs: dict, out: Any) -> Value:
         value = self.value(n.args[0]) if n.args else None
         if isinstance(value, list) and name == "getitem":
-            return value[n.args[1]]
+            return value[int(n.args[1])]  # type: ignore[arg-type]
         if not isinstance(out, Tensor | tuple | list):
             return None
         where = repr(n.name)

@@ -59,7 +59,7 @@ class Waves(nn.Module):
         made = None if self.row is None else self.row.expand(edges, -1)
         if self.wave is not None:
             feat = batch.edge_feat
-            if feat is None:
+            if not isinstance(feat, Tensor):
                 raise GraphKitError(f"expected edge_feat of width {self.in_feats}, the weights; got None")
             check_feat("edge_feat", feat, edges, self.in_feats)
             made = self.mix(torch.cat([feat, torch.sin(self.wave(feat))], dim=-1))

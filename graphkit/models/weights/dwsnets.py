@@ -131,7 +131,7 @@ class DWSLayer(nn.Module):
         """Draw the maps so that sums over all of them keep about the size of what comes in."""
         for (_, j, _), fc in zip(self.terms, self.maps, strict=True):
             count = sum(term[1] == j for term in self.terms)
-            nn.init.normal_(fc.weight, std=len(self.blocks) * (2.0 / (fc.in_features * count)) ** 0.5)  # type: ignore[operator]
+            nn.init.normal_(fc.weight, std=len(self.blocks) * (2.0 / (int(fc.in_features) * count)) ** 0.5)  # type: ignore[arg-type]
 
     def forward(self, x: Sequence[Tensor]) -> list[Tensor]:
         """Return blocks ``[B, dims, out_feats]`` for blocks ``[B, dims, in_feats]``, in the order of ``blocks``."""
@@ -214,7 +214,11 @@ def weights_of(batch: Batch, sizes: Sequence[int]) -> tuple[list[Tensor], Tensor
     graph, size, total = batch.graph, torch.tensor(list(sizes)), int(sum(sizes))
     counts = graph.batch_num_nodes()
     links = sum(a * b for a, b in pairwise(sizes))
-    if not bool((counts == total).all()) or graph.num_edges() != links * len(counts) or batch.edge_feat is None:
+    if (
+        not bool((counts == total).all())
+        or graph.num_edges() != links * len(counts)
+        or not isinstance(batch.edge_feat, Tensor)
+    ):
         raise GraphKitError(
             f"a graph of {int(counts.max())} nodes is no perceptron of sizes {list(sizes)}, with a weight on each of "
             f"{links} edges between its {total} neurons; make graphs by from_module(net, form='kernels')"
