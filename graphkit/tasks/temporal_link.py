@@ -310,7 +310,7 @@ class TemporalLinkTask(Task):
         pos, neg, number = [torch.empty(0)], [torch.empty(0, width - 1)], [torch.empty(0, dtype=torch.int64)]
         for count, (begin, end) in enumerate(self.stream.cut(low, high)):
             first, last = torch.searchsorted(event, torch.tensor([begin, end])).tolist()
-            for rows in torch.arange(first, last).split(step):
+            for rows in torch.arange(first, last).split(step) if last > first else ():
                 ends = [
                     torch.cat([true[event[rows], None], other[rows].clamp(min=0)], 1).reshape(-1)
                     for true, other in ((self.stream.events.src, src), (self.stream.events.dst, dst))

@@ -150,7 +150,7 @@ class TemporalSignTask(TemporalLinkTask):
         found = [torch.empty(0)]
         for begin, end in self.stream.cut(low, high):
             mine = event[slice(*torch.searchsorted(event, torch.tensor([begin, end])).tolist())]
-            for ids in mine.split(step):
+            for ids in mine.split(step) if len(mine) else ():
                 batch = self.batch(model, self._pairs(ids), sampler, None)
                 found.append(model(place(batch, model)).pred.float().cpu())
             if is_stateful(model):
