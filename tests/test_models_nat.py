@@ -132,3 +132,31 @@ def test_one_batch_or_one_by_one():
 def test_wrong_arguments_get_one_sentence(arguments, told):
     with pytest.raises(GraphKitError, match=told):
         build("nat", Spec("temporal-link", 0, 1, num_nodes=20), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "least", "most"), [({}, 0.95, 1.0), ({"sizes": (0, 0), "pos_dim": 0}, 0.45, 0.55)]
+)
+def test_planted_triangles_are_told_apart_by_joint_keys_only(arguments, least, most):
+    """u and v met a, x and w met b: (u, v) closes, (u, w) does not; nothing else tells v from w."""
+    from sklearn.metrics import average_precision_score
+
+    torch.manual_seed(0)
+    u, x, a, v, w, b = torch.randperm(6000).view(6, 1000)
+    model = build("nat", Spec("temporal-link", 0, 1, num_nodes=6000), self_dim=8, hidden=16, dropout=0.0, **arguments)
+    model.observe(events(torch.cat([u, x]), torch.cat([a, b]), torch.ones(2000)))
+    model.observe(events(torch.cat([v, w]), torch.cat([a, b]), torch.full((2000,), 2), first=2000))
+    label = torch.arange(1000) < 500
+
+    def scores(groups):
+        pairs = Pairs(torch.cat([u[groups]] * 2), torch.cat([v[groups], w[groups]]), time=torch.full((1000,), 3))
+        return model(Batch(None, torch.zeros(6000, 0), pairs=pairs)).pred
+
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(25):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(scores(slice(0, 500)), label.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    found = average_precision_score(label, scores(slice(500, 1000)).detach())
+    assert least <= found <= most
