@@ -374,3 +374,20 @@ def test_baselines_of_weights_learn_what_is_in_the_weights():
     assert found["test/kendall"] > 0.8 > weight_baseline(data, "flattened-linear")["test/kendall"]
     with pytest.raises(GraphKitError, match="unknown baseline 'statistic-linear'"):
         weight_baseline(data, "statistic-linear")
+
+
+def test_shares_behind_a_sigmoid_are_scored_as_numbers():
+    from graphkit import metrics
+    from graphkit.tasks.graph import GraphTask
+
+    graphs = from_modules([mlp(2, 3, 2) for _ in range(4)], form="kernels")
+    share = torch.tensor([[0.1], [0.9], [0.5], [0.7]])
+    data = gk.Dataset.from_graphs(graphs, labels=share, splits={"train": [0, 1], "val": [2], "test": [3]})
+    task = GraphTask(data, objective="bce")
+    logits = torch.tensor([[-2.0], [2.0], [0.0], [3.0]])
+    found = task.score(logits, share)
+    assert abs(found["mae"] - float((logits.sigmoid() - share).abs().mean())) < 1e-6 and "roc_auc" not in found
+    assert found["kendall"] == metrics.kendall(logits, share) == pytest.approx(2 / 3)
+    assert set(task.score(logits, torch.tensor([[0.0], [1.0], [0.0], [1.0]]))) == {"loss", "roc_auc", "ap"}
+    assert metrics.kendall(torch.ones(3), torch.tensor([1.0, 2.0, 3.0])) == 0.0
+    assert metrics.kendall(torch.tensor([1.0, 9.0, 2.0]), torch.tensor([1.0, float("nan"), 2.0])) == 1.0

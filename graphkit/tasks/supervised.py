@@ -69,7 +69,8 @@ class SupervisedTask(Task):
     Parameters
     ----------
     objective : str, optional
-        ``cross-entropy`` (labels int64, -1 missing), ``bce`` (0/1 floats, one column for each label, NaN missing),
+        ``cross-entropy`` (labels int64, -1 missing), ``bce`` (0/1 floats, one column for each label, NaN missing; or
+        shares in between, behind a sigmoid, which are scored as numbers),
         ``mse`` or ``mae`` (floats, NaN missing); by the labels' type when None.
     select : str, optional
         The validation score that picks the best epoch; accuracy, ROC AUC or the mean absolute error when None.
@@ -144,10 +145,11 @@ class SupervisedTask(Task):
         scores = {"loss": float(self.criterion(pred, label))}
         if self.kind == "cross-entropy":
             scores["accuracy"] = metrics.accuracy(pred, label)
-        elif self.kind == "bce":
+        elif self.kind == "bce" and bool(((label == 0) | (label == 1) | torch.isnan(label)).all()):
             flat = pred.reshape(label.shape)
             scores |= {"roc_auc": metrics.roc_auc(flat, label), "ap": metrics.average_precision(flat, label)}
-        else:
+        else:  # numbers, or shares between 0 and 1 behind a sigmoid
+            pred = self.activate(pred)
             scores |= metrics.errors(pred, label)
             if label.numel() == len(label) > 1:
                 scores["kendall"] = metrics.kendall(pred, label)
