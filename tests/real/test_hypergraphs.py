@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import graphkit as gk
@@ -30,22 +32,46 @@ def test_hypergraph_systems_reach_their_floors_and_their_order(place):  # noqa: 
 
 
 def test_a_taught_mlp_answers_five_times_as_fast():
-    """20,000 nodes, as many hyperedges of 50; both networks as the recipes train them, 64 features."""
+    """20,000 nodes, as many hyperedges of 50, 64 features: in seconds of this process, whatever else runs.
+
+    At the teacher's own width the student is five times as fast as our HGNN, which goes to the hyperedges and back; at
+    the paper's width of 128 it is as much faster than the authors' HGNN, which multiplies by the product of the two.
+    """
     draw = torch.Generator().manual_seed(0)
     member = torch.randint(20_000, (1_000_000,), generator=draw)
     h = gk.graphs.from_incidence(member, torch.arange(20_000).repeat_interleave(50), 20_000)
     batch = Batch(h, torch.randn(20_000, 64, generator=draw))
     spec = gk.core.spec.Spec("node", 64, 7, num_nodes=20_000, num_hyperedges=20_000)
-    teacher, student = build("hgnn", spec, hidden=32).eval(), build("lighthgnn", spec).eval()
-    best = {}
+    teacher = build("hgnn", spec, hidden=32).eval()
+    narrow, wide = (build("lighthgnn", spec, hidden=width).eval() for width in (32, 128))
+    product = explicit(h)
+    first, second = ([x.detach().numpy() for x in (conv.fc.weight, conv.bias)] for conv in teacher.encoder.convs)
+
+    def authors():
+        hidden = np.maximum(product @ (batch.feat.numpy() @ first[0].T) + first[1], 0)
+        return product @ (hidden @ second[0].T) + second[1]
+
+    calls = {"ours": lambda: teacher(batch), "authors'": authors}
+    calls |= {"narrow": lambda: narrow(batch.replace(graph=None)), "wide": lambda: wide(batch.replace(graph=None))}
+    best: dict[str, float] = {}
     with torch.no_grad():
+        assert np.abs(authors() - teacher(batch).pred.numpy()).max() < 1e-5
         for _ in range(9):  # alternating; the minimum of each
-            for name, model, given in (("hgnn", teacher, batch), ("mlp", student, batch.replace(graph=None))):
-                start = time.perf_counter()
-                model(given)
-                best[name] = min(best.get(name, 1e9), time.perf_counter() - start)
-    print(f"hgnn {best['hgnn'] * 1e3:.1f} ms, lighthgnn {best['mlp'] * 1e3:.1f} ms")
-    assert best["hgnn"] >= 5 * best["mlp"]
+            for name, call in calls.items():
+                start = time.process_time()
+                call()
+                best[name] = min(best.get(name, 1e9), time.process_time() - start)
+    print({name: f"{1e3 * value:.1f} ms" for name, value in best.items()})
+    assert best["ours"] >= 5 * best["narrow"]
+    assert best["authors'"] >= 5 * best["wide"]
+
+
+def explicit(h) -> scipy.sparse.csr_array:
+    """Return ``D_v^-1/2 H D_e^-1 H^T D_v^-1/2``, 46 million entries."""
+    node, hyperedge = (x.numpy() for x in h.edges(etype="in"))
+    b = scipy.sparse.csr_array((np.ones(len(node), np.float32), (node, hyperedge)), shape=(20_000, 20_000))
+    root, share = np.maximum(b.sum(1), 1) ** -0.5, 1 / np.maximum(b.sum(0), 1)
+    return scipy.sparse.csr_array((b * share) @ b.T * root[:, None] * root).astype(np.float32)
 
 
 def test_colours_of_edges_decide_what_nodes_cannot_see():
