@@ -9,6 +9,7 @@ FRACTIONS = {
     "accuracy",
     "model_accuracy",
     "ap",
+    "ap_negative",
     "mrr",
     "f1",
     "macro_f1",

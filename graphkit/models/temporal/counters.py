@@ -67,6 +67,7 @@ class CounterIndex:
     ],
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     fit={"temporal-link": {"lr": 0.0, "weight_decay": 0.0, "epochs": 0}},
 )
 class Counters(TemporalEncoder):

@@ -137,6 +137,7 @@ class TransformerBlock(nn.Module):
     traits={"pair"},
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     fit={"temporal-link": {"lr": 1e-4, "weight_decay": 0.0, "epochs": 50}},
     example={"length": 6, "patch": 2, "channels": 4, "time_dim": 6, "out_feats": 8},
 )

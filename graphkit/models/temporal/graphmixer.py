@@ -83,6 +83,7 @@ class MixerBlock(nn.Module):
     ],
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     fit={"temporal-link": {"lr": 1e-4, "weight_decay": 1e-6, "epochs": 50}},
     example={"fanout": 4, "hidden": 8, "time_dim": 6},
 )

@@ -32,6 +32,7 @@ from graphkit.sampling import Events
     declines={"equivariance": "nodes are hashed into slots by their numbers"},
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     fit={"temporal-link": {"lr": 1e-4, "weight_decay": 0.0, "epochs": 50, "batch_size": 100}},
     example={"sizes": (6, 4), "dim": 3, "self_dim": 5, "pos_dim": 4, "hidden": 8},
 )

@@ -23,6 +23,7 @@ from graphkit.nn.temporal.pres import PRESMemory
     traits={"stateful"},
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     example={"memory_dim": 8, "time_dim": 6, "fanout": 4},
     fit={"temporal-link": {"lr": 1e-3, "weight_decay": 0.0, "epochs": 10, "patience": 5, "batch_size": 800}},
 )

@@ -38,6 +38,7 @@ STRICT = "strict online re-run, 5 seeds"
     traits={"stateful", "pair"},
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="bitcoin-alpha",
     task="temporal-sign",
     fit={"temporal-link": {"lr": 0.01, "weight_decay": 0.0, "epochs": 10, "batch_size": 1000}},
     example={"memory_dim": 4, "out_feats": 8, "time_dim": 6, "num_heads": 2, "fanout": 4},

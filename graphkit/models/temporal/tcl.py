@@ -60,6 +60,7 @@ class CrossBlock(nn.Module):
     traits={"pair"},
     levels=("temporal-link",),
     remove_targets=False,
+    try_on="twin-closure",
     fit={"temporal-link": {"lr": 1e-4, "weight_decay": 0.0, "epochs": 50}},
     example={"fanout": 4, "hidden": 8, "time_dim": 6},
 )
