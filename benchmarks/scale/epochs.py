@@ -31,10 +31,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--packed", type=Path, default=None)
     parser.add_argument("--out", type=Path, default=HERE / "epochs.json")
-    parser.add_argument("rest", nargs=argparse.REMAINDER)
-    asked = parser.parse_args()
+    asked, rest = parser.parse_known_args()  # the rest is one_epoch.py's
     packed = asked.packed or asked.folder.with_name(asked.folder.name + "-packed")
-    common = ["--budget", asked.budget, "--packed", str(packed), *asked.rest]
+    common = ["--budget", asked.budget, "--packed", str(packed), *rest]
     about = gk.load(str(asked.folder)).statistics()
     rows = [run(str(asked.folder), "pack", *common)]
     for _ in range(asked.rounds):  # alternating, so that what else the machine does touches all alike

@@ -6,11 +6,11 @@ import os
 import time
 from pathlib import Path
 
+import graphkit as gk  # isort: skip  its hook is what lets dgl be imported
 import dgl
 import numpy as np
 import torch
 
-import graphkit as gk
 from graphkit import _dgl
 from graphkit.sampling import Store
 from graphkit.sampling.loader import Loader

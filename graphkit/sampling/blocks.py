@@ -231,7 +231,7 @@ def sample_block(
     )
     into = _degrees_at(structure.in_degrees, structure.dst, nodes, removed)
     out = _degrees_at(structure.out_degrees, structure.src, nodes, removed)
-    record_degrees(block, into, out)
+    _dgl.set_degrees(block, into, out)
     return block, nodes, edges
 
 
@@ -250,16 +250,9 @@ def _sample_all(graph: dgl.DGLGraph, seeds: Tensor, fanout: int, seed: int) -> t
     block = _dgl.block_of(torch.from_numpy(offsets), torch.from_numpy(local), len(nodes))
     into, out = np.empty(len(nodes), np.int64), np.empty(len(nodes), np.int64)
     kernels.read_degrees(indptr.numpy(), structure.degrees_out().numpy(), nodes.numpy(), into, out)
-    record_degrees(block, torch.from_numpy(into), torch.from_numpy(out))
+    _dgl.set_degrees(block, torch.from_numpy(into), torch.from_numpy(out))
     places = torch.from_numpy(positions)
     return block, nodes, places if eid is None else eid[places]
-
-
-def record_degrees(block: dgl.DGLGraph, into: Tensor, out: Tensor) -> None:
-    """Keep the degrees that nodes have in the parent message graph, int64 ``[Nsrc]``."""
-    count = block.num_dst_nodes()
-    block.srcdata.update({"gk_in_degrees": into, "gk_out_degrees": out})
-    block.dstdata.update({"gk_in_degrees": into[:count], "gk_out_degrees": out[:count]})
 
 
 def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -> tuple[dgl.DGLGraph, Tensor]:
@@ -283,7 +276,7 @@ def induced(graph: dgl.DGLGraph, nodes: Tensor, removed: Tensor | None = None) -
     if removed is not None and len(removed):
         keep = ~torch.isin(edges, removed)
         target, source, edges = target[keep], source[keep], edges[keep]
-    return _dgl.from_arrays(source, target, len(nodes)), edges
+    return _dgl.trusted(source, target, len(nodes)), edges
 
 
 def surroundings(

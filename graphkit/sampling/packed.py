@@ -19,7 +19,6 @@ from graphkit._kernels import packed as kernels
 from graphkit.core.batch import Batch
 from graphkit.core.errors import ChecksumError, DataError
 from graphkit.data.arrays import MANIFEST, check_crc, map_array, read_json
-from graphkit.sampling.blocks import record_degrees
 from graphkit.sampling.packing import IN_FLIGHT, Packer, PackPlan, check_budget, check_key, packable
 
 if TYPE_CHECKING:
@@ -169,12 +168,12 @@ class PackedBatches:
         blocks = []
         for hop in range(hops):
             blocks.append(_dgl.block_of(arrays[f"indptr{hop}"], arrays[f"src{hop}"], counts[hop]))
-            record_degrees(blocks[-1], *(arrays[name][: counts[hop]] for name in _dgl.DEGREES))
+            _dgl.set_degrees(blocks[-1], *(arrays[name][: counts[hop]] for name in _dgl.DEGREES))
         weights = [arrays[f"weight{hop}"] for hop in range(hops)] if "graph_weight" in arrays else None
         fields = {name: value[nodes] for name, value in self.node_fields.items()}
         fields |= {} if weights is None else {"graph_weight": arrays["graph_weight"]}
         return Batch(
-            _dgl.from_arrays(arrays["graph_src"], arrays["graph_dst"], counts[-1]),
+            _dgl.trusted(arrays["graph_src"], arrays["graph_dst"], counts[-1]),
             feat,
             edge_weight=weights,
             blocks=blocks,
