@@ -56,8 +56,8 @@ class GNNExplainer:
     feat_mode : str, default "multiply"
         ``"multiply"``: X * f. ``"marginal"``: X * f + Z (1 - f) with Z drawn about the mean row, so that a feature
         whose telling value is 0 can count. ``"none"``: features stay as they are.
-    init_std : float, optional
-        Of the edge logits about 1; ``sqrt(2 / n)`` when None.
+    init_mean, init_std : float
+        Of the edge logits at the start: 1 in the paper (PyG starts at 0), and ``sqrt(2 / n)`` when None.
     directions : str, default "tied"
         ``"tied"``: one logit for both directions of an undirected edge. ``"apart"``: one for each, as PyG has it; an
         edge scores their mean, where a direction that cannot matter counts 0. That tells near edges from far ones
@@ -85,6 +85,7 @@ class GNNExplainer:
     feat_ent: float = 0.0
     laplacian: float = 0.0
     feat_mode: str = "multiply"
+    init_mean: float = 1.0
     init_std: float | None = None
     ent_over: str = "pairs"
     directions: str = "tied"

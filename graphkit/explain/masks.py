@@ -128,7 +128,7 @@ class Masks:
 
     def _start(self, question: Question, rng: torch.Generator) -> Tensor:
         std = (2 / max(1, question.num_nodes)) ** 0.5 if self.rule.init_std is None else self.rule.init_std
-        return 1 + std * torch.randn(question.num_groups, generator=rng)
+        return self.rule.init_mean + std * torch.randn(question.num_groups, generator=rng)
 
     def _coefficients(self, question: Question) -> tuple[float, float]:
         """Return what multiplies the mask and the entropy of each group."""
