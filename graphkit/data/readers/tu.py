@@ -21,7 +21,10 @@ NAMES = {
         "relation": {"0": "aromatic", "1": "single", "2": "double", "3": "triple"},
     },
     "Mutagenicity": {
-        "node_label": {str(i): atom for i, atom in enumerate("C O Cl H N F Br S P I Na K Li Ca".split())},
+        "node_label": {
+            str(i): atom
+            for i, atom in enumerate(["C", "O", "Cl", "H", "N", "F", "Br", "S", "P", "I", "Na", "K", "Li", "Ca"])
+        },
         "relation": {"0": "single", "1": "double", "2": "triple"},
         "class": {"0": "mutagen", "1": "nonmutagen"},
     },
