@@ -9,7 +9,13 @@ from graphkit.bench.ledger import read_json
 from graphkit.bench.numbers import metric_name, number, reported_number
 from graphkit.bench.recipe import home
 
-TITLES = {"node": "Node prediction", "link": "Link prediction", "graph": "Graph prediction", "triple": "Triples"}
+TITLES = {
+    "node": "Node prediction",
+    "link": "Link prediction",
+    "graph": "Graph prediction",
+    "triple": "Triples",
+    "temporal-link": "Streams of events",
+}
 HEAD = """# Measured results
 
 Made by `graphkit bench report` from `benchmarks/results/*.json`; each file keeps every seed's value, the commit, the
