@@ -1,0 +1,16 @@
+"""Accuracy of networks from their weights: the encoder beside baselines without a graph, on the same held-out ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from .test_learning import mean, place  # noqa: F401  the fixture is shared
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("baseline", ["flattened-linear", "statistics-linear"])
+def test_the_encoder_ranks_networks_better_than_their_flat_weights_and_statistics(baseline, place):  # noqa: F811
+    ours = mean("neural-graphs-digits-networks", "test/kendall", place)
+    assert ours >= 0.6
+    assert ours > mean(f"{baseline}-digits-networks", "test/kendall", place)
