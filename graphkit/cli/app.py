@@ -180,7 +180,7 @@ def audit(
 )
 def models(
     level: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="Only those for this level, such as node, link or temporal-link.")
+        str | None, typer.Option(metavar="LEVEL", help="Only those for this level, such as node or temporal-link.")
     ] = None,
     as_json: Json = False,
 ) -> None:
