@@ -67,22 +67,30 @@ class Kinds:
         self.features, self.flags = features, flags
         self.codes = [{value: i for i, value in enumerate(choices)} for choices in features.values()]
         self.known: dict[tuple, int] = {}
+        self.table = torch.zeros(0, len(columns(features, flags)))
 
     def __getitem__(self, kind: tuple) -> int:
         return self.known.setdefault(kind, len(self.known))
 
     def rows(self) -> Tensor:
-        """Return the rows of all kinds, float32 ``[kinds, width]``."""
-        widths = [len(choices) + 1 for choices in self.features.values()]
-        made = torch.zeros(len(self.known), sum(widths) + len(self.flags))
-        for row, kind in enumerate(self.known):
-            at = 0
-            for value, codes, width in zip(kind, self.codes, widths, strict=False):
-                # RDKit's enumerations are named by their text, numbers by themselves.
-                made[row, at + codes.get(value if type(value) is int else str(value), width - 1)] = 1.0
-                at += width
-            made[row, at:] = torch.tensor(kind[len(widths) :], dtype=torch.float32)
-        return made
+        """Return the rows of all kinds, float32 ``[kinds, width]``; only those that are new are worked out."""
+        if len(self.table) < len(self.known):
+            new = [self._row(kind) for kind in list(self.known)[len(self.table) :]]
+            self.table = torch.cat([self.table, torch.tensor(new, dtype=torch.float32)])
+        return self.table
+
+    def _row(self, kind: tuple) -> list[float]:
+        made: list[float] = []
+        for value, codes in zip(kind, self.codes, strict=False):
+            hot = [0.0] * (len(codes) + 1)
+            # RDKit's enumerations are named by their text, numbers by themselves.
+            hot[codes.get(value if type(value) is int else str(value), len(codes))] = 1.0
+            made += hot
+        return [*made, *map(float, kind[len(self.codes) :])]
+
+
+#: All kinds met so far in this process; there are some hundreds, as valences allow no more.
+ATOMS, BONDED = Kinds(ATOM, ATOM_FLAGS), Kinds(BOND, BOND_FLAGS)
 
 
 def rdkit(purpose: str) -> Any:
@@ -162,8 +170,8 @@ class Rows:
     charges: list[int] = field(default_factory=list)
     counts: list[int] = field(default_factory=list)
     places: list[np.ndarray] = field(default_factory=list)
-    atom_kinds: Kinds = field(default_factory=lambda: Kinds(ATOM, ATOM_FLAGS))
-    bond_kinds: Kinds = field(default_factory=lambda: Kinds(BOND, BOND_FLAGS))
+    atom_kinds: Kinds = field(default_factory=lambda: ATOMS)
+    bond_kinds: Kinds = field(default_factory=lambda: BONDED)
 
     def add(self, molecule: Any, where: str) -> None:
         """Append a molecule of RDKit."""

@@ -17,12 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphkit import _dgl
 from graphkit.core.check import check_choice
 from graphkit.core.errors import DataError, GraphKitError
 from graphkit.graphs import _chemistry as chemistry
 from graphkit.graphs._chemistry import ATOM, ATOM_FLAGS, BOND, BOND_FLAGS, ELEMENTS, columns, parse
-from graphkit.graphs.build import graph as build_graph
-from graphkit.graphs.build import undirect
 
 if TYPE_CHECKING:
     import dgl
@@ -113,13 +112,10 @@ class Molecules(Sequence):
         index %= len(self)
         nodes = slice(int(self.node_offsets[index]), int(self.node_offsets[index + 1]))
         edges = slice(int(self.edge_offsets[index]), int(self.edge_offsets[index + 1]))
-        return build_graph(
-            self.src[edges],
-            self.dst[edges],
-            nodes.stop - nodes.start,
-            {name: value[nodes] for name, value in self.node_fields.items()},
-            {name: value[edges] for name, value in self.edge_fields.items()},
-        )
+        made = _dgl.from_arrays(self.src[edges], self.dst[edges], nodes.stop - nodes.start)
+        made.ndata.update({name: value[nodes] for name, value in self.node_fields.items()})
+        made.edata.update({name: value[edges] for name, value in self.edge_fields.items()})
+        return made
 
 
 def _molecules(
@@ -211,35 +207,38 @@ def smiles_to_collated(
 
 
 def _collate(rows: chemistry.Rows) -> Molecules:
-    """Store both directions of every edge, sorted by destination, and count ids inside each molecule."""
-    kinds = torch.cat([rows.bond_kinds.rows(), torch.zeros(1, len(bond_features()))])  # the last: not bonded
-    bonds = torch.tensor(rows.bonds, dtype=torch.int64).remainder(len(kinds))
+    """Store both directions of every edge, sorted by destination, and count ids inside each molecule.
+
+    NumPy, as one molecule is small and torch's calls are not; no edge comes twice here, and no loop.
+    """
     ends = np.array(rows.ends, dtype=np.int64).reshape(-1, 2)
-    offsets = torch.tensor([0, *np.cumsum(rows.counts, dtype=np.int64).tolist()], dtype=torch.int64)
-    src, dst, fields = undirect(ends[:, 0], ends[:, 1], {"number": torch.arange(len(ends))}, len(rows.atoms))
-    owner = torch.searchsorted(offsets, dst, right=True) - 1
-    edge_offsets = torch.searchsorted(owner, torch.arange(len(rows.counts) + 1))
+    counts = np.array(rows.counts, dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    src, dst = np.concatenate([ends[:, 0], ends[:, 1]]), np.concatenate([ends[:, 1], ends[:, 0]])
+    order = np.argsort(dst * max(len(rows.atoms), 1) + src)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    src, dst = src[order], dst[order]
+    owner = np.repeat(np.arange(len(counts)), counts)[dst]
+    edge_offsets = np.searchsorted(owner, np.arange(len(counts) + 1))
+    kinds = torch.cat([rows.bond_kinds.rows(), torch.zeros(1, len(bond_features()))])  # the last: not bonded
+    bonds = np.array(rows.bonds, dtype=np.int64)[order % max(len(ends), 1)] % len(kinds)
     node_fields = {
         "feat": rows.atom_kinds.rows()[torch.tensor(rows.atoms, dtype=torch.int64)],
         "z": torch.tensor(rows.charges, dtype=torch.int64),
     }
+    twin = place[(order + len(ends)) % max(2 * len(ends), 1)]
     edge_fields = {
-        "feat": kinds[bonds[fields["number"]]],
-        "reverse_id": fields["reverse_id"] - edge_offsets[owner],
+        "feat": kinds[torch.from_numpy(bonds)],
+        "reverse_id": torch.from_numpy(twin - edge_offsets[owner]),
     }
     if rows.places and len(rows.places) == len(rows.counts):
-        pos = torch.from_numpy(np.concatenate(rows.places)).float()
-        node_fields["pos"] = pos
-        edge_fields["distance"] = (pos[src] - pos[dst]).norm(dim=-1)
-    return Molecules(
-        offsets,
-        edge_offsets,
-        src - offsets[owner],
-        dst - offsets[owner],
-        node_fields,
-        edge_fields,
-        torch.arange(len(rows.counts)),
-    )
+        pos = np.concatenate(rows.places)
+        node_fields["pos"] = torch.from_numpy(pos).float()
+        edge_fields["distance"] = torch.from_numpy(np.linalg.norm(pos[src] - pos[dst], axis=-1)).float()
+    inside = (torch.from_numpy(ids - offsets[owner]) for ids in (src, dst))
+    held = (torch.from_numpy(values.astype(np.int64)) for values in (offsets, edge_offsets))
+    return Molecules(*held, *inside, node_fields, edge_fields, torch.arange(len(counts)))
 
 
 def molecule(
