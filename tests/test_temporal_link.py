@@ -209,3 +209,8 @@ def test_wrong_requests_get_one_sentence(call, sentence, data):
     with pytest.raises(GraphKitError, match=sentence) as caught:
         call(data)
     assert "\n" not in str(caught.value)
+
+
+def test_the_shell_lists_systems_for_streams():
+    done = shell("models", "--level", "temporal-link")
+    assert done.exit_code == 0 and all(name in done.output for name in SYSTEMS) and "gcn" not in done.output

@@ -11,7 +11,7 @@ from graphkit.core.errors import AmbiguousNameError, unknown
 
 #: What to train on, by level.
 EXAMPLES = {"node": "cora", "link": "cora --task link", "graph": "mutag", "triple": "nations"}
-LEVELS = ("node", "link", "graph", "triple")
+LEVELS = ("node", "link", "graph", "triple", "temporal-link")
 
 
 def model_record(entry) -> dict[str, Any]:
