@@ -279,3 +279,11 @@ def test_a_hypergraph_is_explained_by_way_of_its_clique_expansion(data):
     flat = gk.Dataset.from_graph(clique_expansion(data.graph), labels=data.labels, splits=data.splits)
     run = gk.fit("gcn", flat, epochs=2, progress=False)
     assert gk.explain(run, node=3, method="saliency").edge_mask.shape == (flat.graph.num_edges(),)
+
+
+@pytest.mark.real
+def test_the_shell_trains_on_a_hypergraph_and_names_the_next_step(fresh_python, tmp_path):
+    words = ("cora-coauthorship", "--model", "hgnn", "--epochs", "2", "--out", str(tmp_path / "run"))
+    out = fresh_python("", "-m", "graphkit", "train", *words)
+    assert "accuracy" in out and "next: graphkit predict" in out
+    assert "class" in fresh_python("", "-m", "graphkit", "predict", str(tmp_path / "run"), "--nodes", "0,1")

@@ -91,7 +91,10 @@ def main(request: Request, as_json: bool) -> None:
         return
     show_metrics(run.metrics, published)
     print(f"run folder: {folder}")
-    print(f"next: graphkit explain {folder} {question(data)}")
+    if data.num_hyperedges:  # whose memberships cannot be explained
+        print(f"next: graphkit predict {folder} --nodes 0,1,2")
+    else:
+        print(f"next: graphkit explain {folder} {question(data)}")
 
 
 #: An example of a question for each task.
