@@ -12,8 +12,8 @@ from graphkit.fit.planning import PIECE, Measured
 from tests.test_packed import powers
 
 
-def test_the_first_way_that_fits_is_advised():
-    data = powers(nodes=3000, width=256)
+def test_the_first_way_that_fits_is_advised(tmp_path):
+    data = gk.data.to_disk(powers(nodes=3000, width=256), tmp_path)
     found = gk.plan("sage", data, batch_size=64, fanouts=[3, 3], memory="2GB")
     memory = {way.name: way.memory for way in found.ways}
     assert "without a batch_size" in found.advice and memory["full batch"] > memory["sampling"] > memory["disk"]

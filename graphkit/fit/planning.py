@@ -271,11 +271,12 @@ class Measured:
         return least_time(once), sum(kept.values())
 
     def widest(self, batch: Batch) -> int:
-        """Return the widest rows that the model makes of its nodes."""
-        found = [max(self.width, 1)]
+        """Return the widest rows that layers make of the nodes; features need no gradient, so none as wide as they."""
+        found = [1]
 
-        def look(_: nn.Module, __: Any, out: Any) -> None:
-            if isinstance(out, Tensor) and out.dim() == 2 and len(out) == batch.graph.num_nodes():
+        def look(module: nn.Module, _: Any, out: Any) -> None:
+            made = isinstance(out, Tensor) and out.dim() == 2 and len(out) == batch.graph.num_nodes()
+            if made and next(module.parameters(), None) is not None:
                 found.append(out.shape[1])
 
         handles = [module.register_forward_hook(look) for module in self.model.modules()]
