@@ -1,6 +1,6 @@
 """SMILES to graphs: molecules a second here and by PyTorch Geometric's ``from_smiles``, in one process.
 
-    python benchmarks/molecules/featurise.py [--rounds 9] [--molecules 200]
+    python benchmarks/molecules/featurise.py [--rounds 9] [--molecules 100]
 
 Each takes the same SMILES of ESOL, Lipophilicity and Tox21 and gives graphs of heavy atoms with features of atoms and
 bonds; parsing by RDKit is part of it. Times are CPU seconds of this process on one thread, the least of interleaved
@@ -74,7 +74,7 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--molecules", type=int, default=200, help="of each set")
+    parser.add_argument("--molecules", type=int, default=100, help="of each set")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows = [measure(name, arguments.rounds, arguments.molecules) for name in SETS]
