@@ -29,7 +29,7 @@ INTRO = """# Explainers
 
 Made by `graphkit bench explain` from `results/explain-*.json`; every number is measured, means over seeds with their
 standard deviation. All explainers of a dataset explain the same predictions of the same network (slow ones fewer of
-them; attention those of a network that pays it); each seed has its own network, split and, where it is generated, graph.
+them; attention those of a network that pays it); each seed has its own network, split and, where generated, graph.
 
 - **AUC** ranks the edges that can matter for a target against those that are known to cause its label; where several
   causes are valid, the best-matching one counts. **Pooled**: all edges of all targets ranked together. **Jaccard**: of
