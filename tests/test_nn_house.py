@@ -18,7 +18,13 @@ KINDS = {kind: entries(kind) for kind in ("layer", "pool")}
 EVERY = [pytest.param(entry, id=f"{kind}-{name}") for kind, found in KINDS.items() for name, entry in found.items()]
 LAYERS = [pytest.param(entry, id=name) for name, entry in KINDS["layer"].items()]
 #: Classes longer than a page, each with its reason.
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "Encoder": "the base of all encoders, whose hooks are documented here and nowhere else",
+    "NCache": "joined dictionaries of neighbours: what is stored, what is read and what survives belong together",
+    "NextItemJODIE": "a whole training of its own, in t-batches, with its three losses",
+    "PRESFilter": "a predictor, its corrector and the counts that both read",
+    "SignedMemory": "four memories that one event changes at once",
+}
 #: Tokens that no refusal may end with: it would break off in the middle.
 OPEN = (" ", ",", ":", ";", "(", "'", "-")
 

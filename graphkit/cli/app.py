@@ -259,8 +259,8 @@ def train(
     """Train a system on a dataset, keep it as a run folder, print its numbers beside the paper's."""
     from graphkit.cli.train import Request, main
 
-    fit = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "patience": patience, "batch_size": batch_size}
-    fit |= {"memory_budget": memory_budget, "devices": devices}
+    fit: dict[str, object] = {"epochs": epochs, "lr": lr, "weight_decay": weight_decay, "patience": patience}
+    fit |= {"batch_size": batch_size, "memory_budget": memory_budget, "devices": devices}
     main(
         Request(dataset, model, task, split, seed, fit, device, set_ or [], data or [], transform or [], out, resume),
         as_json,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 #: Graphs with more nodes are measured on a random one of so many nodes and as many edges for each.
 PIECE = 20_000
 #: Bytes that an edge takes in memory once a graph is trained on: ends, DGL's three forms, and our index tensors, both
-#: ways. benchmarks/scale/plan.json holds the runs that it was checked on.
+#: ways; a count of arrays, not a fit. benchmarks/scale/planned.json holds runs that took less.
 EDGE_BYTES = 150
 #: The same of a graph that keeps one 32-bit index by destination.
 NARROW_EDGE_BYTES = 4

@@ -236,9 +236,9 @@ def _collate(rows: chemistry.Rows) -> Molecules:
         pos = np.concatenate(rows.places)
         node_fields["pos"] = torch.from_numpy(pos).float()
         edge_fields["distance"] = torch.from_numpy(np.linalg.norm(pos[src] - pos[dst], axis=-1)).float()
-    inside = (torch.from_numpy(ids - offsets[owner]) for ids in (src, dst))
-    held = (torch.from_numpy(values.astype(np.int64)) for values in (offsets, edge_offsets))
-    return Molecules(*held, *inside, node_fields, edge_fields, torch.arange(len(counts)))
+    tail, head = (torch.from_numpy(ids - offsets[owner]) for ids in (src, dst))
+    starts, edge_starts = (torch.from_numpy(values.astype(np.int64)) for values in (offsets, edge_offsets))
+    return Molecules(starts, edge_starts, tail, head, node_fields, edge_fields, torch.arange(len(counts)))
 
 
 def molecule(
