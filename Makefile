@@ -44,6 +44,11 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/links/neighbors.py
 	$(BIN)/python benchmarks/analysis/graphlets.py
 	$(BIN)/python benchmarks/analysis/concentration.py
+	$(BIN)/python benchmarks/molecules/featurise.py
+	$(BIN)/python benchmarks/temporal/sampler.py
+	$(BIN)/python benchmarks/temporal/pres.py
+	$(BIN)/python benchmarks/scale/neighbours.py
+	$(BIN)/python benchmarks/explain/gnnexplainer_speed.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ FRACTIONS = {
     "model_accuracy",
     "ap",
     "ap_negative",
+    "batch_ap",
+    "batch_auc",
     "mrr",
     "f1",
     "macro_f1",

@@ -100,17 +100,16 @@ def models() -> str:
 
 
 def results(folder: Path | None = None) -> str:
-    """Return the short table of results: one metric of each system on a dataset, one that its paper gives if any."""
+    """Return the short table of results: one metric of each system on a dataset, where its paper gives one."""
     first: dict[tuple[str, str], dict] = {}
     for row in rows(folder):
-        key = row["dataset"], row["system"]
-        if key not in first or (row["published"] and not first[key]["published"]):
-            first[key] = row
+        if row["published"]:
+            first.setdefault((row["dataset"], row["system"]), row)
     lines = []
     for row in first.values():
         metric, paper = metric_name(row["metric"]), row["published"]
         ours = number(metric, row["mean"]) + (f" ± {number(metric, row['std'])}" if row["std"] is not None else "")
-        theirs = reported_number(metric, paper["value"], paper["std"]) if paper else ""
+        theirs = reported_number(metric, paper["value"], paper["std"])
         lines.append([row["dataset"], row["system"], metric, ours, theirs])
     return table(["dataset", "system", "metric", "ours", "paper"], lines)
 

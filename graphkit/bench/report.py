@@ -7,7 +7,7 @@ from typing import Any
 
 from graphkit.bench.ledger import read_json
 from graphkit.bench.numbers import metric_name, number, reported_number
-from graphkit.bench.recipe import home
+from graphkit.bench.recipe import home, recipes
 
 TITLES = {
     "node": "Node prediction",
@@ -28,10 +28,12 @@ the papers' numbers: *read* (in the paper or its code), *third-party* (in anothe
 
 def rows(folder: Path | None = None) -> list[dict[str, Any]]:
     """Return one record for each metric of each result file, ordered by task, group and recipe."""
-    found = []
+    found, today = [], {recipe.name: recipe for recipe in recipes(folder)}
     for path in sorted((home(folder) / "results").glob("*.json")):
         document = read_json(path)
-        recipe = document["recipe"]
+        recipe, now = document["recipe"], today.get(document["name"])
+        if now is not None and now.digest() == document["digest"]:  # names and notes may have been told better since
+            recipe = {**recipe, "label": now.label, "group": now.group, "note": now.note}
         for result in document["results"]:
             found.append(
                 {
