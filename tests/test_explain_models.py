@@ -113,7 +113,7 @@ def typed_rings(triangles):
 
 
 #: Systems that score pairs of graphs, or pairs of nodes in each graph: rings have none.
-OF_PAIRS = {"isonetpp", "epignn"}
+OF_PAIRS = {"isonetpp", "epignn", "cgib"}
 #: Systems that answer for the edges of a graph, not for the graph.
 OF_EDGES = {"hypercluster"}
 #: Systems that read the weights of perceptrons: rings are none.

@@ -118,6 +118,7 @@ def test_two_machines_meet_through_torchrun(tmp_path):
     [
         ("gcn", blocks, {}, "2 processes share the examples of each batch; give a batch_size"),
         ("sage", blocks, {"batch_size": 1}, "batch_size 1 is less than the 2 processes"),
+        ("sage", blocks, {"batch_size": 8, "sampler": "cluster"}, "other clusters each; take sampler='shadow'"),
         ("sage", blocks, {"batch_size": 8, "resume": True}, "resume=True needs run_dir"),
         ("sage", blocks, {"batch_size": 8, "scheduler": lambda optimizer: None}, "to other processes, which fails"),
     ],

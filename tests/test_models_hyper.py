@@ -182,8 +182,8 @@ def test_the_general_form_with_identities_is_the_simple_one(case):
     with torch.no_grad():
         general.compat.copy_(torch.eye(4).expand(2, 4, 4))
     assert torch.allclose(general(case.graph, case.feat), simple(case.graph, case.feat))
-    twice = Propagation(4, 500, 6.0, 5.0, 0.3)(case.graph, case.feat)
-    both = Propagation(4, 500, 3.0, 5.0, 0.3, compat=True).double()
+    twice = Propagation(4, 2000, 6.0, 5.0, 0.3)(case.graph, case.feat)
+    both = Propagation(4, 2000, 3.0, 5.0, 0.3, compat=True).double()
     with torch.no_grad():
         both.compat.copy_(torch.eye(4).expand(2, 4, 4))
     assert torch.allclose(both(case.graph, case.feat), twice, atol=1e-8)

@@ -255,8 +255,9 @@ def two_hops(graph: dgl.DGLGraph) -> dgl.DGLGraph:
 def metis(graph: dgl.DGLGraph, parts: int) -> Tensor:
     """Return for each node one of ``parts`` parts of about equal size with few edges between them, int64 ``[N]``.
 
-    METIS needs both directions of every edge; those that are missing are added for it. The same graph gives the same
-    parts, and nothing is printed.
+    METIS needs both directions of every edge; those that are missing are added for it. Nothing is printed. A
+    graph keeps its parts once they are found: METIS as DGL 2.1.0 builds it reads memory that it did not write, so
+    another process may find others, and it cuts long rings badly.
 
     Raises
     ------
@@ -275,7 +276,11 @@ def metis(graph: dgl.DGLGraph, parts: int) -> Tensor:
         raise GraphKitError(f"asked for {parts} parts of {nodes} nodes; expected 1 to {nodes}")
     if parts == 1:
         return torch.zeros(nodes, dtype=torch.int64)
-    src, dst = structure(graph).src, structure(graph).dst
+    return structure(graph).cached(f"{parts} parts", lambda s: _metis(s, nodes, parts))
+
+
+def _metis(s: Structure, nodes: int, parts: int) -> Tensor:
+    src, dst = s.src, s.dst
     apart = src != dst
     both = torch.unique(torch.cat([src * nodes + dst, dst * nodes + src])[apart.repeat(2)])
     simple = dgl.graph((both // nodes, both % nodes), num_nodes=nodes)

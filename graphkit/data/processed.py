@@ -130,6 +130,7 @@ def _alone(arrays: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
     """Give each array a storage of its own; of arrays that are one, keep the first and the names of the others."""
     kept: dict[str, Tensor] = {}
     first: dict[tuple, str] = {}
+    owned: set[int] = set()
     same = {}
     for name, value in arrays.items():
         what = (value.data_ptr(), value.shape, value.stride(), value.dtype)
@@ -138,7 +139,9 @@ def _alone(arrays: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, s
             continue
         first[what] = name
         whole = value.is_contiguous() and value.untyped_storage().nbytes() == value.numel() * value.element_size()
+        whole &= value.untyped_storage().data_ptr() not in owned  # the same numbers in another shape
         kept[name] = value if whole else value.contiguous().clone()
+        owned.add(kept[name].untyped_storage().data_ptr())
     return kept, same
 
 

@@ -54,7 +54,7 @@ def test_tu_reads_labels_isolated_nodes_and_repeated_edges(tmp_path):
     assert data[2].num_edges() == 0
     assert data.spec().as_dict() == {
         "level": "graph", "in_feats": 3, "out_feats": 2, "edge_feats": 2, "num_nodes": 0, "num_relations": 2,
-        "class_relations": (),
+        "class_relations": (), "num_hyperedges": 0,
     }  # fmt: skip
 
 

@@ -74,7 +74,7 @@ class NCache(nn.Module):
     --------
     >>> cache, one = NCache(5), torch.tensor([0])
     >>> cache.observe(Events(one, one + 3, one, one))
-    >>> cache.neighbors(one)[0].sort().values.tolist()[-1]
+    >>> int(cache.neighbors(one)[0].max())
     3
     """
 
