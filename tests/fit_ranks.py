@@ -1,11 +1,10 @@
-"""What processes of one training run in the tests: tasks that fail in one of them, and a program for torchrun."""
+"""What processes of one training run in the tests: a task that fails in one of them, and a program for torchrun."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from pathlib import Path
 
 import torch
 
@@ -17,35 +16,20 @@ OPTIONS = {"hidden": 8, "epochs": 3, "seed": 3, "progress": False, "device": "cp
 
 
 class Failing(NodeTask):
-    """The node task, whose second process fails once ``flag`` exists: killed, or by a loss that is no number."""
+    """The node task, whose second process fails in the second epoch as the variable ``RANK_FAILS`` says."""
 
-    how, flag = "", Path()
+    epoch = -1
+
+    def begin_epoch(self, model, epoch):
+        """Note which epoch it is."""
+        self.epoch = epoch
 
     def loss(self, model, batch):
-        """Return the loss, and fail where that is wanted."""
-        loss = super().loss(model, batch)
-        if self.ranks[0] == 1 and Failing.flag.exists():
-            if Failing.how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            loss = loss * torch.nan
-        return loss
-
-
-class Killed(Failing):
-    """Fails by a signal in the second epoch."""
-
-    def begin_epoch(self, model, epoch):
-        """Arm the failure."""
-        Failing.how, Failing.flag = "kill" if epoch == 1 else "", Path(__file__) if epoch == 1 else Path("no such file")
-
-
-class Diverging(Killed):
-    """Fails by its loss in the second epoch."""
-
-    def begin_epoch(self, model, epoch):
-        """Arm the failure."""
-        super().begin_epoch(model, epoch)
-        Failing.how = ""
+        """Return the loss, or end by a signal, or return what is no number."""
+        how = os.environ.get("RANK_FAILS") if (self.ranks[0], self.epoch) == (1, 1) else None
+        if how == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().loss(model, batch) * (torch.nan if how == "nan" else 1)
 
 
 if __name__ == "__main__":

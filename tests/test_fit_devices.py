@@ -16,7 +16,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.fit import TrainingError
 from graphkit.fit.folder import Folder
 from graphkit.sampling import Loader
-from tests.fit_ranks import OPTIONS, Diverging, Killed
+from tests.fit_ranks import OPTIONS, Failing
 from tests.fit_toys import blocks, rings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,18 +79,27 @@ def test_graphs_and_links_are_shared_too():
     assert links[0].rows[-1]["train/loss"] < links[0].rows[0]["train/loss"]
 
 
-def test_a_killed_process_ends_the_run_which_resumes_to_the_same_end(tmp_path):
+def failing(data):
+    return Failing(data, batch_size=7, fanouts=[-1, -1])
+
+
+def test_a_killed_process_ends_the_run_which_resumes_to_the_same_end(tmp_path, monkeypatch):
     data, folder = blocks(), tmp_path / "run"
+    monkeypatch.setenv("RANK_FAILS", "killed")
     with pytest.raises(TrainingError, match=r"process 1 of 2 was killed by SIGKILL.*up to epoch 1: go on with resume"):
-        gk.fit("sage", data, Killed(data, batch_size=7, fanouts=[-1, -1]), devices=2, run_dir=folder, **OPTIONS)
+        gk.fit("sage", data, failing(data), devices=2, run_dir=folder, **OPTIONS)
     assert Folder(folder).checkpoint()["current"]["epoch"] == 1
     assert not Folder(folder).finished
+    monkeypatch.delenv("RANK_FAILS")
+    resumed = gk.fit("sage", data, failing(data), devices=2, run_dir=folder, resume=True, **OPTIONS)
+    assert_same_training(gk.fit("sage", data, failing(data), **OPTIONS), resumed)
 
 
-def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_sentence():
+def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_sentence(monkeypatch):
     data = blocks()
+    monkeypatch.setenv("RANK_FAILS", "nan")
     with pytest.raises(TrainingError, match=r"the loss became .* at epoch 1, batch 0"):
-        gk.fit("sage", data, Diverging(data, batch_size=7), devices=2, **OPTIONS)
+        gk.fit("sage", data, failing(data), devices=2, **OPTIONS)
 
 
 def test_two_machines_meet_through_torchrun(tmp_path):

@@ -5,31 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit._kernels.common import kernel, small
-
-
-@small
-def before(times, low, high, t):
-    """Return the first place of the rising ``times[low:high]`` whose time is not earlier than ``t``."""
-    while low < high:
-        middle = (low + high) // 2
-        if times[middle] < t:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@small
-def find_code(codes, wanted):
-    """Return the place of ``wanted`` in the rising ``codes``, -1 if it is not there."""
-    low, high = 0, codes.shape[0]
-    while low < high:
-        middle = (low + high) // 2
-        if codes[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < codes.shape[0] and codes[low] == wanted else -1
+from graphkit._kernels.search import first_at_least, place_of
 
 
 @small
@@ -63,8 +39,8 @@ def shared(a, b, t, tau, node_ptr, neighbour, group_ptr, group_time):
             j += 1
         else:
             if group_time[group_ptr[i]] < t and group_time[group_ptr[j]] < t:
-                one = group_time[before(group_time, group_ptr[i], group_ptr[i + 1], t) - 1]
-                two = group_time[before(group_time, group_ptr[j], group_ptr[j + 1], t) - 1]
+                one = group_time[first_at_least(group_time, group_ptr[i], group_ptr[i + 1], t) - 1]
+                two = group_time[first_at_least(group_time, group_ptr[j], group_ptr[j + 1], t) - 1]
                 count += 1
                 fading += np.exp(-(t - min(one, two)) / tau)
             i += 1
@@ -75,10 +51,10 @@ def shared(a, b, t, tau, node_ptr, neighbour, group_ptr, group_time):
 @small
 def seen_pair(codes, pair_ptr, pair_time, code, t):
     """Return how often a pair met before ``t``, and the place behind its last such meeting."""
-    at = find_code(codes, code)
+    at = place_of(codes, code)
     if at < 0:
         return 0, 0
-    end = before(pair_time, pair_ptr[at], pair_ptr[at + 1], t)
+    end = first_at_least(pair_time, pair_ptr[at], pair_ptr[at + 1], t)
     return end - pair_ptr[at], end
 
 
@@ -99,8 +75,14 @@ def link_features(src, dst, time, tau, out, into, strength, pairs, halves, made)
         never = t / tau + 1.0
         there, end = seen_pair(codes, pair_ptr, pair_time, u * nodes + v, t)
         back, _ = seen_pair(codes, pair_ptr, pair_time, v * nodes + u, t)
-        out_u, in_u = before(out_time, out_ptr[u], out_ptr[u + 1], t), before(in_time, in_ptr[u], in_ptr[u + 1], t)
-        out_v, in_v = before(out_time, out_ptr[v], out_ptr[v + 1], t), before(in_time, in_ptr[v], in_ptr[v + 1], t)
+        out_u, in_u = (
+            first_at_least(out_time, out_ptr[u], out_ptr[u + 1], t),
+            first_at_least(in_time, in_ptr[u], in_ptr[u + 1], t),
+        )
+        out_v, in_v = (
+            first_at_least(out_time, out_ptr[v], out_ptr[v + 1], t),
+            first_at_least(in_time, in_ptr[v], in_ptr[v + 1], t),
+        )
         last_u = newer(in_time, in_ptr[u], in_u, newer(out_time, out_ptr[u], out_u, -1.0))
         last_v = newer(in_time, in_ptr[v], in_v, newer(out_time, out_ptr[v], out_v, -1.0))
         popular = in_v - in_ptr[v]
@@ -135,12 +117,12 @@ def sign_features(src, dst, time, out, into, negative, every, pairs, reverse, ma
     nodes = out_ptr.shape[0] - 1
     for p in range(src.shape[0]):
         t = time[p]
-        past = before(every, 0, every.shape[0], t)
+        past = first_at_least(every, 0, every.shape[0], t)
         share = all_bad[past] / past if past else 0.0
         for side in range(2):
             node = dst[p] if side else src[p]
-            given_end = before(out_time, out_ptr[node], out_ptr[node + 1], t)
-            taken_end = before(in_time, in_ptr[node], in_ptr[node + 1], t)
+            given_end = first_at_least(out_time, out_ptr[node], out_ptr[node + 1], t)
+            taken_end = first_at_least(in_time, in_ptr[node], in_ptr[node + 1], t)
             given, bad_given = given_end - out_ptr[node], out_bad[given_end] - out_bad[out_ptr[node]]
             taken, bad_taken = taken_end - in_ptr[node], in_bad[taken_end] - in_bad[in_ptr[node]]
             made[p, 4 * side] = np.log1p(given - bad_given)

@@ -18,6 +18,16 @@ def past(indptr, times, node, when):
     return low, first_at_least(times, low, high, when)
 
 
+@small
+def pad(begin, end, when, out_node, out_edge, out_time, out_mask):
+    """Write that there is nothing in the places from ``begin`` to ``end``."""
+    for at in range(begin, end):
+        out_node[at] = 0
+        out_edge[at] = 0
+        out_time[at] = when
+        out_mask[at] = False
+
+
 @kernel
 def newest(low, high, indptr, nbr, edge, times, nodes, when, valid, fanout, out_node, out_edge, out_time, out_mask):
     """Write the ``fanout`` newest entries before ``when[q]`` of ``nodes[q]``, newest first, for ``low <= q < high``.
@@ -47,11 +57,7 @@ def newest(low, high, indptr, nbr, edge, times, nodes, when, valid, fanout, out_
                 out_time[at + k] = times[end - 1 - k]
             for k in range(count):
                 out_mask[at + k] = True
-        for k in range(count, fanout):
-            out_node[at + k] = 0
-            out_edge[at + k] = 0
-            out_time[at + k] = when[q]
-            out_mask[at + k] = False
+        pad(at + count, at + fanout, when[q], out_node, out_edge, out_time, out_mask)
 
 
 @kernel
@@ -88,11 +94,7 @@ def uniform(
                     out_edge[at + k] = edge[entry]
                     out_time[at + k] = times[entry]
                     out_mask[at + k] = True
-        for k in range(count, fanout):
-            out_node[at + k] = 0
-            out_edge[at + k] = 0
-            out_time[at + k] = when[q]
-            out_mask[at + k] = False
+        pad(at + count, at + fanout, when[q], out_node, out_edge, out_time, out_mask)
 
 
 @kernel

@@ -15,3 +15,10 @@ def first_at_least(ascending, low, high, wanted):
         else:
             high = middle
     return low
+
+
+@small
+def place_of(ascending, wanted):
+    """Return where ``wanted`` stands in an ascending array, -1 if it is not there."""
+    place = first_at_least(ascending, 0, ascending.shape[0], wanted)
+    return place if place < ascending.shape[0] and ascending[place] == wanted else -1

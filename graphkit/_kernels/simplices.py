@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit._kernels.common import kernel
+from graphkit._kernels.search import place_of
 
 
 @kernel
@@ -70,18 +71,6 @@ def triangles(indptr, indices, out):
 
 
 @kernel
-def _find(codes, wanted):
-    low, high = 0, len(codes)
-    while low < high:
-        middle = (low + high) // 2
-        if codes[middle] < wanted:
-            low = middle + 1
-        else:
-            high = middle
-    return low if low < len(codes) and codes[low] == wanted else -1
-
-
-@kernel
 def _weight(codes, counts, size, a, b, c):
     """Return 0, 1 or 2 (or more): how many simplices hold the three nodes."""
     if a > b:
@@ -90,7 +79,7 @@ def _weight(codes, counts, size, a, b, c):
         b, c = c, b
     if a > b:
         a, b = b, a
-    place = _find(codes, (a * size + b) * size + c)
+    place = place_of(codes, (a * size + b) * size + c)
     return 0 if place < 0 else min(counts[place], 2)
 
 
