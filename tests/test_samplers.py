@@ -6,11 +6,10 @@ import pytest
 import torch
 
 import graphkit as gk
-from graphkit import _dgl
 from graphkit.core.errors import GraphKitError
 from graphkit.core.spec import Spec
 from graphkit.models import build
-from graphkit.sampling import ClusterLoader, Saint, SaintLoader, Scope, ShadowLoader, Store, approx_ppr
+from graphkit.sampling import ClusterLoader, Saint, SaintLoader, Scope, ShadowLoader, Store, approx_ppr, metis
 from graphkit.sampling.shadow import scope_batch
 from tests.test_sampling_loaders import points, same
 
@@ -132,7 +131,7 @@ def samplers(data=None, **options):
 
 @pytest.mark.parametrize("kind", ["khop", "ppr", "cluster", "walk", "edge", "node"])
 def test_workers_do_not_change_the_batches_of_any_sampler(kind):
-    data = gk.Dataset.from_graph(points(), splits="random")  # one graph: METIS may cut its copy otherwise
+    data = gk.Dataset.from_graph(points(), splits="random")
     here, there = (samplers(data, shuffle=True, num_workers=n)[kind] for n in (0, 2))
     for epoch in (0, 1):
         here.set_epoch(epoch), there.set_epoch(epoch)
@@ -149,11 +148,18 @@ def test_an_epoch_visits_each_training_node_once(kind):
         assert sorted(seen.tolist()) == sorted(train.tolist())
 
 
+def test_a_ring_is_cut_where_it_must_be():
+    ring = gk.graphs.graph(range(2000), [*range(1, 2000), 0], undirected=True)
+    parts, (src, dst) = metis(ring, 10), ring.edges()
+    assert int((parts[src] != parts[dst]).sum()) == 20  # both directions of ten edges
+    assert parts.bincount().min() > 180
+
+
 def test_clusters_keep_most_edges_and_metis_prints_nothing(capfd):
     data = gk.load("digits")
     capfd.readouterr()
-    parts = _dgl.metis(data.graph, 10)
-    assert capfd.readouterr() == ("", "") and torch.equal(parts, _dgl.metis(data.graph, 10))
+    parts = metis(data.graph, 10)
+    assert capfd.readouterr() == ("", "") and torch.equal(parts, metis(data.graph, 10))
     src, dst = data.graph.edges()
     chance = torch.randperm(len(parts), generator=torch.Generator().manual_seed(0))
     assert (parts[src] == parts[dst]).float().mean() > 3 * (parts[chance][src] == parts[chance][dst]).float().mean()

@@ -250,39 +250,3 @@ def two_hops(graph: dgl.DGLGraph) -> dgl.DGLGraph:
         return _index(graph, src[kept].to(s.src.device), dst[kept].to(s.src.device), s.num_src, s.num_dst)
 
     return _with_index(graph, structure(graph).cached("two hops", make))
-
-
-def metis(graph: dgl.DGLGraph, parts: int) -> Tensor:
-    """Return for each node one of ``parts`` parts of about equal size with few edges between them, int64 ``[N]``.
-
-    METIS needs both directions of every edge; those that are missing are added for it. Nothing is printed. A
-    graph keeps its parts once they are found: METIS as DGL 2.1.0 builds it reads memory that it did not write, so
-    another process may find others, and it cuts long rings badly.
-
-    Raises
-    ------
-    GraphKitError
-        If there are more parts than nodes, or none.
-
-    Examples
-    --------
-    >>> import graphkit
-    >>> ring = graphkit.graphs.graph(range(1000), [*range(1, 1000), 0], undirected=True)
-    >>> bool(metis(ring, 4).bincount().max() < 300)
-    True
-    """
-    nodes = graph.num_nodes()
-    if not 1 <= parts <= nodes:
-        raise GraphKitError(f"asked for {parts} parts of {nodes} nodes; expected 1 to {nodes}")
-    if parts == 1:
-        return torch.zeros(nodes, dtype=torch.int64)
-    return structure(graph).cached(f"{parts} parts", lambda s: _metis(s, nodes, parts))
-
-
-def _metis(s: Structure, nodes: int, parts: int) -> Tensor:
-    src, dst = s.src, s.dst
-    apart = src != dst
-    both = torch.unique(torch.cat([src * nodes + dst, dst * nodes + src])[apart.repeat(2)])
-    simple = dgl.graph((both // nodes, both % nodes), num_nodes=nodes)
-    found = dgl.metis_partition_assignment(simple, parts)
-    return found.long()

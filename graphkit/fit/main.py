@@ -191,8 +191,6 @@ def check_divisible(task: Task, size: int) -> None:
     """
     if type(task).step is not Task.step:
         raise GraphKitError(f"{type(task).__name__} takes its steps in order and is not shared by {size} processes")
-    if getattr(task, "sampler", None) == "cluster":
-        raise GraphKitError(f"{size} processes may cut the graph into other clusters each; take sampler='shadow'")
     if task.batch_size is None:
         raise GraphKitError(f"{size} processes share the examples of each batch; give a batch_size, such as 1024")
     if task.batch_size < size:

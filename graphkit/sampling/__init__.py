@@ -11,6 +11,7 @@ from graphkit.sampling.graphs import GraphLoader
 from graphkit.sampling.index import EdgeIndex
 from graphkit.sampling.link import LinkLoader
 from graphkit.sampling.loader import Loader
+from graphkit.sampling.metis import metis
 from graphkit.sampling.named import node_loader
 from graphkit.sampling.neighbor import NeighborLoader
 from graphkit.sampling.partition import Part, partition
@@ -55,6 +56,7 @@ __all__ = [
     "full_batch",
     "in_edges",
     "induced",
+    "metis",
     "negatives",
     "node2vec_walks",
     "node_loader",

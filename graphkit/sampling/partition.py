@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphkit import _dgl
 from graphkit.core.check import check_size
+from graphkit.sampling.metis import metis
 
 if TYPE_CHECKING:
     import dgl
@@ -64,11 +65,6 @@ def partition(graph: dgl.DGLGraph, parts: int, hops: int = 2) -> list[Part]:
     GraphKitError
         If there are more parts than nodes, or none, or ``hops`` is negative.
 
-    Notes
-    -----
-    Karypis and Kumar, A Fast and High Quality Multilevel Scheme for Partitioning Irregular Graphs, SIAM J. Sci. Comput.
-    1998.
-
     Examples
     --------
     >>> import graphkit
@@ -78,7 +74,7 @@ def partition(graph: dgl.DGLGraph, parts: int, hops: int = 2) -> list[Part]:
     (True, True)
     """
     check_size("hops", hops, 0)
-    owner = _dgl.metis(graph, parts)
+    owner = metis(graph, parts)
     structure = _dgl.structure(graph)
     src, dst = structure.src, structure.dst
     found = []

@@ -17,6 +17,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.core.random import generator
 from graphkit.sampling.blocks import induced
 from graphkit.sampling.loader import Loader
+from graphkit.sampling.metis import metis
 from graphkit.sampling.shadow import part_batch
 from graphkit.sampling.store import Store, labels_of, message_graph, split_ids
 
@@ -104,7 +105,7 @@ class ClusterLoader(Loader):
         **options: Any,
     ) -> None:
         store = Store.of_data(data)
-        assignment = _dgl.metis(message_graph(data), parts)
+        assignment = metis(message_graph(data), parts)
         store.prepare()
         counts = assignment.bincount(minlength=parts)
         offsets = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
