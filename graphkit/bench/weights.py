@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from graphkit import metrics
-from graphkit.core.errors import unknown
+from graphkit.core.errors import GraphKitError, unknown
+from graphkit.graphs.network import NODE_TYPES
 
 #: Percentiles of a layer's weights among its statistics.
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -72,8 +73,36 @@ def _summary(values: Tensor) -> list[float]:
     return [float(flat.mean()), float(flat.var(correction=0)), *spread.tolist()]
 
 
-ROWS = {"flattened": flat_rows, "statistics": statistic_rows}
-MODELS = ("linear", "trees", "perceptron")
+def output_rows(data) -> np.ndarray:
+    """Return what stands on and before each output of each network, in the order of the outputs, ``[B, C, W]``.
+
+    Its bias, and of the weights that lead to it their sum, norm, mean size, least and largest; then the same less the
+    mean over the network's outputs and divided by their deviation.
+
+    Parameters
+    ----------
+    data : Dataset
+        Of networks with equally many outputs, in the form ``kernels`` of ``from_module``.
+    """
+    held, rows = data.collated, []
+    output = held.node_fields["ntype"] == NODE_TYPES.index("output")
+    for i in range(len(held)):
+        nodes = slice(int(held.node_offsets[i]), int(held.node_offsets[i + 1]))
+        edges = slice(int(held.edge_offsets[i]), int(held.edge_offsets[i + 1]))
+        mine, weight, dst = output[nodes].nonzero()[:, 0], held.edge_fields["feat"][edges], held.dst[edges]
+        mine = mine[torch.argsort(held.node_fields["order"][nodes][mine])]
+        own = [_reach(held.node_fields["feat"][nodes][k, 0], weight[dst == k]) for k in mine.tolist()]
+        row = torch.tensor(own, dtype=torch.float64)
+        rows.append(torch.cat([row, (row - row.mean(0)) / row.std(0, correction=0).clamp(min=1e-12)], dim=1))
+    return torch.stack(rows).numpy()
+
+
+def _reach(bias: Tensor, weight: Tensor) -> list[float]:
+    return [float(x) for x in (bias, weight.sum(), weight.norm(), weight.abs().mean(), weight.min(), weight.max())]
+
+
+ROWS = {"flattened": flat_rows, "statistics": statistic_rows, "outputs": output_rows}
+MODELS = ("linear", "trees", "perceptron", "bias")
 
 
 def weight_baseline(data, system: str, seed: int = 0) -> dict[str, float]:
@@ -85,7 +114,9 @@ def weight_baseline(data, system: str, seed: int = 0) -> dict[str, float]:
         Of networks, with one number or a class to predict.
     system : str
         ``ROWS-MODEL``: ``flattened`` or ``statistics``, and ``linear`` (ridge or logistic regression, its penalty
-        chosen on the validation part), ``trees`` (gradient boosting) or ``perceptron`` (two layers of 128).
+        chosen on the validation part), ``trees`` (gradient boosting) or ``perceptron`` (two layers of 128). Or
+        ``outputs``, where classes are the networks' outputs: one model for all outputs tells whether an output is the
+        class, and the likeliest is taken; ``outputs-bias`` takes the output of the lowest bias and learns nothing.
     seed : int
 
     Returns
@@ -97,11 +128,16 @@ def weight_baseline(data, system: str, seed: int = 0) -> dict[str, float]:
     ------
     UnknownNameError
         If there is no such baseline.
+    GraphKitError
+        If ``outputs`` are asked for a number, not a class.
     """
     kind, _, name = system.partition("-")
-    if kind not in ROWS or name not in MODELS:
-        raise unknown("baseline", system, [f"{a}-{b}" for a in ROWS for b in MODELS])
+    known = [f"{a}-{b}" for a in ROWS for b in MODELS if b != "bias" or a == "outputs"]
+    if system not in known:
+        raise unknown("baseline", system, known)
     x, y = ROWS[kind](data), data.labels
+    if kind == "outputs":
+        return _output_baseline(x, y, data.splits, name, seed)
     parts = {split: data.splits[split].numpy() for split in ("train", "val", "test")}
     classes = not y.is_floating_point()
     target = y.numpy() if classes else y[:, 0].double().numpy()
@@ -118,6 +154,25 @@ def weight_baseline(data, system: str, seed: int = 0) -> dict[str, float]:
             found[f"{split}/kendall"] = metrics.kendall(pred, y[parts[split]])
         key = "val/accuracy" if classes else "val/kendall"
         best = max(best, found, key=lambda scores: scores.get(key, -2.0))
+    return best
+
+
+def _output_baseline(x: np.ndarray, y: Tensor, splits: dict[str, Tensor], name: str, seed: int) -> dict[str, float]:
+    """Score a baseline that judges outputs one by one; x is ``[B, C, W]`` and y the output that is the class."""
+    if y.is_floating_point():
+        raise GraphKitError("the baseline 'outputs' tells which output is the class; the labels are numbers")
+    target, train = y.numpy(), splits["train"].numpy()
+    right = (target[:, None] == np.arange(x.shape[1])).astype(np.int64)
+    best: dict[str, float] = {}
+    for model in [None] if name == "bias" else _models(name, True, seed):
+        if model is None:
+            likely = -x[:, :, 0]
+        else:
+            model.fit(x[train].reshape(-1, x.shape[2]), right[train].reshape(-1))
+            likely = model.predict_proba(x.reshape(-1, x.shape[2]))[:, 1].reshape(right.shape)
+        hit = likely.argmax(1) == target
+        found = {f"{split}/accuracy": float(hit[splits[split].numpy()].mean()) for split in ("val", "test")}
+        best = max(best, found, key=lambda scores: scores.get("val/accuracy", -1.0))
     return best
 
 

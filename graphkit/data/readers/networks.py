@@ -168,7 +168,9 @@ def _score(net: nn.Module, params: dict[str, Tensor], recipes: list[dict], x: Te
 
 def _collate(parts: list[tuple[Layout, Tensor]], place: Tensor, facts: dict[str, Tensor]) -> Collated:
     """Join the graphs of all architectures and put graph i of the concatenation at ``place[i]``."""
-    columns: dict[str, list[Tensor]] = {name: [] for name in ("src", "dst", "feat", "ntype", "weights", "etype")}
+    columns: dict[str, list[Tensor]] = {
+        name: [] for name in ("src", "dst", "feat", "ntype", "order", "weights", "etype")
+    }
     nodes, edges = [], []
     for layout, flat in parts:
         feat, weights = layout.rows(flat)
@@ -176,14 +178,15 @@ def _collate(parts: list[tuple[Layout, Tensor]], place: Tensor, facts: dict[str,
         nodes += [layout.num_nodes] * n
         edges += [len(layout.src)] * n
         for name, value in (("src", layout.src), ("dst", layout.dst), ("ntype", layout.node["ntype"]),
-                            ("etype", layout.edge["etype"])):  # fmt: skip
+                            ("order", layout.node["order"]), ("etype", layout.edge["etype"])):  # fmt: skip
             columns[name].append(value.repeat(n))
         columns["feat"].append(feat.flatten(0, 1))
         columns["weights"].append(weights.flatten(0, 1))
     joined = {name: torch.cat(values) for name, values in columns.items()}
     whole = Collated(
         offsets_of(torch.tensor(nodes)), offsets_of(torch.tensor(edges)), joined["src"], joined["dst"],
-        {"feat": joined["feat"], "ntype": joined["ntype"]}, {"feat": joined["weights"], "etype": joined["etype"]},
+        {name: joined[name] for name in ("feat", "ntype", "order")},
+        {"feat": joined["weights"], "etype": joined["etype"]},
     )  # fmt: skip
     made = whole.subset(torch.argsort(place))
     made.graph_fields.update(facts)
@@ -206,6 +209,7 @@ def read_networks(
     graph_seed: int = 0,
     num_nets: int = 300,
     families: tuple[str, ...] = tuple(FAMILIES),
+    name_outputs: bool = True,
 ) -> Raw:
     """Train perceptrons, residual networks and convolutional networks on digits, each by a recipe drawn at random.
 
@@ -225,13 +229,15 @@ def read_networks(
     num_nets : int
     families : tuple of str
         Those to keep, of ``mlp``, ``residual`` and ``cnn``; all networks are drawn and trained nevertheless.
+    name_outputs : bool
+        Whether features say which output a neuron is; without, an encoder sees in outputs only their weights.
 
     Returns
     -------
     Raw
-        Node ``feat`` and ``ntype``, edge ``feat`` and ``etype`` as :func:`graphkit.graphs.from_module` makes them;
-        ``label`` float32 ``[B, 1]`` or int64 ``[B]``; graph fields ``accuracy``, ``ignored``, ``family``, ``steps``,
-        ``lr``, ``noise``.
+        Node ``feat``, ``ntype`` and ``order``, edge ``feat`` and ``etype`` as :func:`graphkit.graphs.from_module` makes
+        them; ``label`` float32 ``[B, 1]`` or int64 ``[B]``; graph fields ``accuracy``, ``ignored``, ``family``,
+        ``steps``, ``lr``, ``noise``.
 
     Raises
     ------
@@ -261,7 +267,7 @@ def read_networks(
         params = _train(net, some, seen[:cut], y[:cut], generator(graph_seed, "digits-networks", kind))
         scores.append(_score(net, params, some, seen[cut:], y[cut:]))
         kernel = (3, 3) if form == "kernels" else None
-        layout = layout_of(net, seen[:1], form, kernel, ends=(64, 10))
+        layout = layout_of(net, seen[:1], form, kernel, ends=(64, 10 * name_outputs))
         parts.append((layout, torch.cat([p.flatten(1) for p in params.values()], dim=1)))
         place += mine
     if not parts:

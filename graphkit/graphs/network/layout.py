@@ -148,7 +148,8 @@ def layout_of(
     kernel : sequence of int, optional
         Shape to which kernels are centred and padded in the form ``kernels``; the largest of the network when None.
     ends : (int, int), optional
-        Columns for the order of inputs and of outputs, so that graphs of several architectures are equally wide.
+        Columns for the order of inputs and of outputs, so that graphs of several architectures are equally wide; 0 for
+        none, where no feature is to tell one input, or output, from another.
 
     Returns
     -------
@@ -169,7 +170,7 @@ def layout_of(
     kinds = wiring.column("ntype")
     found = [int((kinds == NODE_TYPES.index(name)).sum()) for name in ("input", "output")]
     ends = (found[0], found[1]) if ends is None else (int(ends[0]), int(ends[1]))
-    if ends[0] < found[0] or ends[1] < found[1]:
+    if any(given and given < needed for given, needed in zip(ends, found, strict=True)):
         raise GraphKitError(f"ends={ends} is too small for {found[0]} inputs and {found[1]} outputs")
     return _Builder(wiring, form, kernel, ends).finish()
 

@@ -1,8 +1,8 @@
-"""What encoders of weights share: numbers as waves, both directions of edges, and a readout of neurons and weights."""
+"""What encoders of weights share: numbers as waves, both directions of edges, readouts of networks and outputs."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from graphkit import _dgl, ops
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.check import check_feat, check_ids
 from graphkit.core.errors import GraphKitError
+from graphkit.core.spec import Spec
+from graphkit.graphs.network.records import NODE_TYPES
+from graphkit.nn import Encoder
 
 if TYPE_CHECKING:
     import dgl
@@ -126,3 +129,97 @@ class WeightHead(nn.Module):
         edges = ops.segment_reduce(ops.edge_reduce(graph, F.relu(self.edges(enc.edge))), offsets)
         edges = edges / ops.segment_reduce(degree, offsets).clamp(min=1)
         return self.outer(F.silu(self.inner(self.norm(torch.cat([whole, ends, edges], dim=-1)))))
+
+
+def outputs_of(graph: dgl.DGLGraph, count: int, fields: dict[str, Any]) -> Tensor:
+    """Return the output neurons of each network in the order of its outputs, int64 ``[B, count]``.
+
+    Parameters
+    ----------
+    graph : dgl.DGLGraph
+        Of B networks.
+    count : int
+        Outputs that each of them must have.
+    fields : dict
+        ``ntype`` as :func:`graphkit.graphs.from_module` gives it says which nodes are outputs (without it, those that
+        no edge leaves), ``order`` which output each is (without it, they stand in their order).
+
+    Raises
+    ------
+    GraphKitError
+        If a network has another number of outputs.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> outputs_of(dgl.graph(([0, 0], [1, 2])), 2, {"order": torch.tensor([-1, 1, 0])}).tolist()
+    [[2, 1]]
+    """
+    kind, order = fields.get("ntype"), fields.get("order")
+    ends = ops.degrees(graph, "out") == 0 if kind is None else kind == NODE_TYPES.index("output")
+    rows, offsets = ends.nonzero()[:, 0], ops.offsets(graph).to(ends.device)
+    owner = torch.searchsorted(offsets, rows, right=True) - 1
+    found = torch.bincount(owner, minlength=len(offsets) - 1)
+    wrong = (found != count).nonzero()[:, 0].tolist()
+    if wrong:
+        raise GraphKitError(
+            f"graph {wrong[0]} of the batch has {int(found[wrong[0]])} outputs; expected {count}, one for each class"
+        )
+    if order is not None:
+        rows = rows[torch.argsort(owner * (int(order.max()) + 1) + order[rows], stable=True)]
+    return rows.view(-1, count)
+
+
+class OutputHead(nn.Module):
+    """Score each output neuron of a network: ``s_k = MLP(norm([x_k, mean_j x_j]))``, the mean over its outputs.
+
+    For classes that are the network's own outputs, such as the one that it was trained to ignore: output k is not to be
+    exchanged for another, so a mean over outputs loses the answer. The map is the same for all, hence permuting outputs
+    permutes scores as far as the encoder's rows are blind to their order.
+
+    Parameters
+    ----------
+    in_feats, out_feats : int
+        Width of the neurons' rows, and outputs of every network.
+
+    Raises
+    ------
+    GraphKitError
+        If a network has another number of outputs.
+
+    Examples
+    --------
+    >>> import graphkit, dgl
+    >>> OutputHead(4, 2)(Encoded(dgl.graph(([0, 0], [1, 2])), torch.ones(3, 4))).shape
+    torch.Size([1, 2])
+    """
+
+    def __init__(self, in_feats: int, out_feats: int) -> None:
+        super().__init__()
+        self.out_feats = out_feats
+        self.norm = nn.LayerNorm(2 * in_feats)
+        self.inner, self.outer = nn.Linear(2 * in_feats, 2 * in_feats), nn.Linear(2 * in_feats, 1)
+
+    def forward(self, enc: Encoded, batch: Batch | None = None) -> Tensor:
+        """Return ``[B, out_feats]``, a column for each output in the order of the outputs."""
+        fields = {} if batch is None else batch.fields
+        x = enc.node[outputs_of(enc.graph, self.out_feats, fields)]  # [B, C, D]
+        joint = torch.cat([x, x.mean(1, keepdim=True).expand_as(x)], dim=-1)
+        return self.outer(F.silu(self.inner(self.norm(joint)))).squeeze(-1)
+
+
+class WeightEncoder(Encoder):
+    """Base of encoders that give rows of neurons ``[N, out_width]`` and of weights ``[E, out_width]``."""
+
+    @classmethod
+    def spec_arguments(cls, spec: Spec) -> dict[str, Any]:
+        """Return the width of edge features and the number of edge types."""
+        return {"edge_feats": spec.edge_feats, "num_rels": spec.num_relations}
+
+    def make_head(self, spec: Spec, **options: Any) -> nn.Module:
+        """Return the head over nodes and edges, over outputs for ``readout="outputs"``; a pool reads nodes alone."""
+        if options.get("readout") == "outputs":
+            return OutputHead(self.out_width, spec.out_feats)
+        if options:
+            return super().make_head(spec, **options)
+        return WeightHead(self.out_width, self.out_width, spec.out_feats)

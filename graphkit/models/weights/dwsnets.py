@@ -323,7 +323,9 @@ class DWSNet(Encoder):
         return {"edge_feats": spec.edge_feats}
 
     def make_head(self, spec: Spec, **options: Any) -> nn.Module:
-        """Return a perceptron over the invariant means."""
+        """Return a perceptron over the invariant means, in which every output has its own place."""
+        if options:
+            raise GraphKitError("dwsnet reads the means over hidden neurons; it takes no readout")
         return InvariantHead(self.out_width, spec.out_feats)
 
     def forward(self, batch: Batch) -> Encoded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,7 @@ from torch.nn import functional as F
 from graphkit import ops
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.registry import Reported, register
-from graphkit.core.spec import Spec
-from graphkit.models.weights.common import Waves, WeightHead, turned, weigh
-from graphkit.nn import Encoder
+from graphkit.models.weights.common import Waves, WeightEncoder, turned, weigh
 from graphkit.nn.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -81,11 +79,12 @@ class GraphNetworkBlock(nn.Module):
     try_on="digits-networks",
     fit={"graph": {"lr": 0.002, "weight_decay": 1e-4, "epochs": 60, "batch_size": 32}},
 )
-class GraphMetanetwork(Encoder):
+class GraphMetanetwork(WeightEncoder):
     """A graph network over the neurons and weights of a network (:func:`graphkit.graphs.from_module`).
 
     Messages run along edges and against them. Numbers pass through sines; edge types are learned rows. The prediction
-    is trained as the task says (squared error of accuracies; the paper takes cross-entropy behind a sigmoid).
+    is trained as the task says (squared error of accuracies; the paper takes cross-entropy behind a sigmoid), or is a
+    score for each output neuron with ``readout="outputs"``, where classes are the networks' own outputs.
 
     Parameters
     ----------
@@ -116,17 +115,6 @@ class GraphMetanetwork(Encoder):
         self.in_feats, self.out_width, self.num_layers = in_feats, hidden, num_layers
         self.node_in, self.edge_in = nn.Linear(in_feats, hidden), Waves(edge_feats, hidden, num_rels, sigma)
         self.blocks = nn.ModuleList(GraphNetworkBlock(hidden, dropout) for _ in range(num_layers))
-
-    @classmethod
-    def spec_arguments(cls, spec: Spec) -> dict[str, Any]:
-        """Return the width of edge features and the number of edge types."""
-        return {"edge_feats": spec.edge_feats, "num_rels": spec.num_relations}
-
-    def make_head(self, spec: Spec, **options: Any) -> nn.Module:
-        """Return the head over nodes and edges; a ``readout`` given by name reads the nodes alone."""
-        if options:
-            return super().make_head(spec, **options)
-        return WeightHead(self.out_width, self.out_width, spec.out_feats)
 
     def forward(self, batch: Batch) -> Encoded:
         """Return rows of neurons ``[N, hidden]`` and of weights ``[E, hidden]``."""

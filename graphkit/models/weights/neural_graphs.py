@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,7 @@ from torch.nn import functional as F
 from graphkit import ops
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.registry import Reported, register
-from graphkit.core.spec import Spec
-from graphkit.models.weights.common import Waves, WeightHead, turned, weigh
-from graphkit.nn import Encoder
+from graphkit.models.weights.common import Waves, WeightEncoder, turned, weigh
 from graphkit.nn.dropout import Dropout
 
 if TYPE_CHECKING:
@@ -109,13 +107,14 @@ class EdgeUpdate(nn.Module):
     try_on="digits-networks",
     fit={"graph": {"lr": 0.001, "weight_decay": 5e-4, "epochs": 100, "batch_size": 32, "clip": 10.0}},
 )
-class NeuralGraph(Encoder):
+class NeuralGraph(WeightEncoder):
     """NG-GNN: principal neighbourhood aggregation over neurons, modulated by rows of the weights between them.
 
     Biases (and norms) lie on neurons and weights on edges, a kernel's side by side (the form ``kernels`` of
     :func:`graphkit.graphs.from_module`). Messages run both ways. The readout takes means over all neurons, outputs and
-    weights, so that networks of any shape can be read; the paper's concatenates the last layer. Edges keep what they
-    had when they are updated.
+    weights, so that networks of any shape can be read; the paper's concatenates the last layer. ``readout="outputs"``
+    gives a score to each output neuron instead, where classes are the networks' own outputs. Edges keep what they had
+    when they are updated.
 
     Parameters
     ----------
@@ -149,17 +148,6 @@ class NeuralGraph(Encoder):
         self.node_in, self.edge_in = nn.Linear(in_feats, hidden), Waves(edge_feats, hidden, num_rels, sigma)
         self.layers = nn.ModuleList(ModulatedPNA(hidden, delta, dropout) for _ in range(num_layers))
         self.updates = nn.ModuleList(EdgeUpdate(hidden) for _ in range(num_layers - 1))
-
-    @classmethod
-    def spec_arguments(cls, spec: Spec) -> dict[str, Any]:
-        """Return the width of edge features and the number of edge types."""
-        return {"edge_feats": spec.edge_feats, "num_rels": spec.num_relations}
-
-    def make_head(self, spec: Spec, **options: Any) -> nn.Module:
-        """Return the head over nodes and edges; a ``readout`` given by name reads the nodes alone."""
-        if options:
-            return super().make_head(spec, **options)
-        return WeightHead(self.out_width, self.out_width, spec.out_feats)
 
     def forward(self, batch: Batch) -> Encoded:
         """Return rows of neurons ``[N, hidden]`` and of weights ``[E, hidden]``."""
