@@ -33,5 +33,7 @@ class Failing(NodeTask):
 
 
 if __name__ == "__main__":
-    run = gk.fit("sage", blocks(), batch_size=7, fanouts=[-1, -1], run_dir=sys.argv[1], **OPTIONS)
-    print(f"loss {run.rows[-1]['train/loss']:.6f}")
+    data = gk.load(sys.argv[2]) if sys.argv[2:] else blocks()
+    run = gk.fit("sage", data, batch_size=7, fanouts=[3, 2], run_dir=sys.argv[1], **OPTIONS)
+    sent = run.data.features.rows_sent if sys.argv[2:] else 0
+    print(f"loss {run.rows[-1]['train/loss']:.6f} sent {sent}")

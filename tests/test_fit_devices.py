@@ -57,6 +57,11 @@ def test_the_shares_of_a_batch_are_the_batch_and_one_row_is_everybodys(total):
             assert not any(part.fields for part in parts)
 
 
+def test_two_processes_draw_the_neighbours_that_one_would():
+    drawn = {**SAGE, "fanouts": [2, 3]}
+    assert_same_training(gk.fit("sage", blocks(), **drawn), gk.fit("sage", blocks(), devices=2, **drawn))
+
+
 def test_two_processes_train_to_the_weights_of_one(tmp_path):
     one = gk.fit("sage", blocks(), **SAGE)
     two = gk.fit("sage", blocks(), devices=2, run_dir=tmp_path / "run", **SAGE)
@@ -123,8 +128,8 @@ def test_two_machines_meet_through_torchrun(tmp_path):
     ]  # fmt: skip
     said = [machine.communicate(timeout=240) for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0], said
-    one = gk.fit("sage", blocks(), **SAGE)
-    assert {out.strip() for out, _ in said} == {f"loss {one.rows[-1]['train/loss']:.6f}"}
+    one = gk.fit("sage", blocks(), **{**SAGE, "fanouts": [3, 2]})
+    assert {out.strip() for out, _ in said} == {f"loss {one.rows[-1]['train/loss']:.6f} sent 0"}
     assert Folder(tmp_path / "run").finished
 
 

@@ -10,9 +10,10 @@ from graphkit import GraphKitError
 from graphkit.core.batch import Batch
 from graphkit.graphs import as_hypergraph, clique_expansion, from_hyperedges
 from graphkit.models import build
+from graphkit.models.hyper import lighthgnn
 from graphkit.models.hyper.lighthgnn import distillation_loss, reliability, smoothness
 from graphkit.models.hyper.phenomnn import Propagation, energy
-from graphkit.nn import HyperGCNConv
+from graphkit.nn import MLP, HyperGCNConv
 from graphkit.sampling import full_batch
 from graphkit.testing import check_model, hyper_sample
 from graphkit.testing.hyper_models import hyper_spec
@@ -242,6 +243,31 @@ def test_the_student_answers_without_the_hypergraph(data):
     feat = data.graph.nodes["node"].data["feat"]
     with torch.no_grad():
         assert torch.allclose(run.model(Batch(None, feat)).pred.softmax(1), run.predict())
+
+
+@pytest.mark.parametrize("num_layers", [1, 2, 3])
+def test_norms_folded_into_maps_change_no_answer(num_layers, monkeypatch):
+    monkeypatch.setattr(lighthgnn, "ROWS", 4)
+    torch.manual_seed(0)
+    mlp = MLP(5, 3, 8, num_layers, 0.5, "batch")
+    for _ in range(9):  # running statistics other than 0 and 1, and scales and shifts other than 1 and 0
+        mlp(3 * torch.randn(20, 5) + 1)
+    for norm in mlp.norms:
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    mlp.eval()
+    for rows in (0, 1, 4, 11):
+        feat = torch.randn(rows, 5)
+        torch.testing.assert_close(lighthgnn.answer(mlp, feat), mlp(feat).detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_students_answers_have_gradients_where_they_are_asked_for(data):
+    model = build("lighthgnn", data).eval()
+    feat = data.graph.nodes["node"].data["feat"].clone().requires_grad_()
+    pred = model(Batch(None, feat)).pred
+    assert torch.autograd.grad(pred.sum(), feat)[0].abs().sum() > 0
+    with torch.no_grad():
+        torch.testing.assert_close(model(Batch(None, feat)).pred, pred.detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_smoothness_is_the_mean_distance_to_the_mean():

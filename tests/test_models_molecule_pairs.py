@@ -184,7 +184,20 @@ def test_without_beta_and_with_open_gates_it_is_the_pair_regressor():
     assert all(float(term.detach()) == 0.0 for term in encoded.aux.values())
 
 
-@pytest.mark.parametrize("arguments", [{"condition": "contrast"}, {"bound": "published"}])
+@pytest.mark.parametrize("second", ["mixed", "own"])
+def test_the_second_graph_tells_of_the_first_only_where_rows_are_mixed(second):
+    """What the authors read of the second graph holds the first one's numbers, past the noise."""
+    torch.manual_seed(0)
+    batch = pairs(4)
+    model = CGIB(2, hidden=6, second=second).train()
+    other = slice(4 * 6, None)
+    changed = batch.feat + (batch.fields["side"] == 0)[:, None] * torch.randn_like(batch.feat)
+    seen, told = (model(batch.replace(feat=feat)).layers[0][:, other] for feat in (batch.feat, changed))
+    assert torch.allclose(seen, told, atol=1e-6) == (second == "own")
+    assert model(batch).global_.shape == (4, model.out_width)
+
+
+@pytest.mark.parametrize("arguments", [{"condition": "contrast"}, {"bound": "published"}, {"second": "own"}])
 def test_the_laws_hold_for_its_other_forms(arguments):
     assert "batching" in check_model("cgib", "graph", **arguments)
 

@@ -75,6 +75,15 @@ def test_the_shell_writes_the_part_of_each_node_and_refuses_other_files(tmp_path
     assert [part["nodes"] for part in said["parts"]] == np.bincount(owner).tolist()
     src, dst = gk.load("karate").graph.edges()
     assert said["cut_share"] == pytest.approx(float((owner[src] != owner[dst]).mean()))
-    with pytest.raises(GraphKitError, match=r"expected a file that ends in \.npy"):
+    with pytest.raises(GraphKitError, match=r"expected a folder for the parts, or a file that ends in \.npy"):
         main("karate", 2, 2, tmp_path / "p.csv", [], False)
+    with pytest.raises(GraphKitError, match="which holds something else; expected a new folder"):
+        main("karate", 2, 2, tmp_path, [], False)
     assert [path.name for path in tmp_path.iterdir()] == ["p.npy"]
+
+
+def test_the_shell_writes_parts_that_train_takes(tmp_path):
+    words = ["partition", "digits", "--parts", "3", "--hops", "1", "--out", str(tmp_path / "cut")]
+    run = CliRunner().invoke(app, words)
+    assert "graphkit train" in run.stdout and "--devices 3" in run.stdout, run.output
+    assert gk.load(str(tmp_path / "cut")).parts == 3

@@ -235,6 +235,9 @@ def test_published_random_negatives_check_nothing_and_training_ones_know_no_futu
         seen = set(events.dst[:high].tolist())
         drawn = StreamNegatives(events, 9, "random", 0, exclude="none", sources="seen").draw(0, high, 50)[1]
         assert set(drawn.reshape(-1).tolist()) <= seen
+    some = torch.tensor([2, 5])
+    drawn = StreamNegatives(events, 9, "random", 0, exclude="none", targets=some).draw(0, 80, 20)[1]
+    assert torch.equal(torch.unique(drawn), some)
 
 
 def test_a_source_that_meets_everybody_at_once_has_no_false_pair():

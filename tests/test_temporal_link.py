@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import graphkit as gk
 from graphkit.cli.app import app
 from graphkit.core.errors import GraphKitError
+from graphkit.core.random import Rng
 from graphkit.graphs import from_event_table, from_events
 from graphkit.tasks import TemporalLinkTask
 
@@ -104,6 +105,21 @@ def test_train_predict_and_explain_from_the_shell(tmp_path):
         assert sentence in " ".join(done.output.split()) or sentence in str(done.exception), done.output
 
 
+def test_published_training_draws_what_it_may_see(data):
+    task = TemporalLinkTask(data, strict=False, hide_nodes=0.1)
+    hidden, low = task.stream.hidden, len(data.splits["train"])
+    seen = set(data.original.edges(order="eid")[1][:low][task.stream.shown[:low]].tolist())
+    drawn = set()
+    for batch in task.batches("train", gk.models.build("edgebank", data), Rng(0, "x")):
+        false = batch.label == 0
+        assert not hidden[batch.pairs.dst].any()
+        drawn |= set(batch.pairs.dst[false].tolist())
+    assert 0.8 * len(seen) < len(drawn) and drawn <= seen
+    every = TemporalLinkTask(data, strict=False, hide_nodes=0.1, sources="all")
+    ends = torch.cat([b.pairs.dst for b in every.batches("train", gk.models.build("edgebank", data), Rng(0, "x"))])
+    assert hidden[ends].any()
+
+
 # --- explanations -----------------------------------------------------------------------------------------------------
 
 
@@ -187,6 +203,7 @@ def test_an_event_at_time_0_is_an_event():
         ),
         (lambda d: gk.fit("edgebank", d, negatives="random", num_rivals=0), "num_rivals=0 is no size"),
         (lambda d: gk.fit("edgebank", d, negatives="historic"), "unknown kind of negatives 'historic'"),
+        (lambda d: gk.fit("edgebank", d, sources="trian"), "unknown sources 'trian'"),
         (lambda d: gk.fit("edgebank", d, scores=["mmr"]), "unknown score 'mmr'"),
         (lambda d: gk.fit("edgebank", d, horizon=-1.0), "horizon is -1.0"),
         (lambda d: gk.fit("edgebank", d, memory="window", window="time"), "unknown window 'time'"),

@@ -20,6 +20,7 @@ ALL = [
     T.NormalizeFeatures(),
     T.DegreeFeatures(),
     T.DegreeFeatures(max_degree=2, direction="out"),
+    T.WeightFeatures(log=True),
     T.LaplacianPE(3),
     T.RandomWalkSE(4),
     T.Compose([T.AddReverseEdges(), T.AddSelfLoops(), T.RemoveSelfLoops()]),
@@ -119,6 +120,17 @@ def test_features(made):
     assert torch.equal(T.DegreeFeatures()(made).ndata["feat"], torch.cat([made.ndata["feat"], into[:, None]], 1))
     one_hot = T.DegreeFeatures(3, "out", field="deg")(made).ndata["deg"]
     assert torch.equal(one_hot.argmax(1), out.clamp(max=3)) and bool((one_hot.sum(1) == 1).all())
+
+
+@settings(max_examples=30, deadline=None)
+@given(graphs())
+def test_weights_join_the_features_of_edges(made):
+    weight = made.edata["weight"]
+    assert torch.equal(T.WeightFeatures()(made).edata["feat"], weight[:, None])
+    made.edata["feat"] = torch.rand(made.num_edges(), 2)
+    wide = T.WeightFeatures(log=True)(made)
+    torch.testing.assert_close(wide.edata["feat"], torch.cat([made.edata["feat"], (1 + weight).log()[:, None]], 1))
+    assert torch.equal(wide.edata["weight"], weight) and made.edata["feat"].shape[1] == 2
 
 
 def dense(made):
@@ -228,6 +240,8 @@ def test_wrong_requests_get_one_sentence():
         (lambda: T.LaplacianPE(2, sign="none"), "unknown sign"),
         (lambda: T.RandomWalkSE(0), "steps is 0"),
         (lambda: T.DegreeFeatures(-1), "max_degree is -1"),
+        (lambda: T.WeightFeatures()(made), "unknown edge field 'weight'"),
+        (lambda: T.WeightFeatures(log=True)(graph([0], [1], edge_fields={"weight": [-2.0]})), "weight is -2"),
         (lambda: T.DegreeFeatures(direction="both"), "unknown direction"),
         (lambda: T.NormalizeFeatures()(made), "unknown node field 'feat'"),
         (lambda: T.AddSelfLoops()(hetero), "expected a homogeneous graph"),

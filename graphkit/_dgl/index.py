@@ -176,8 +176,8 @@ class Structure:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the graph keeps one compressed index, by destination, of 32-bit numbers and nothing else."""
-        return self.gidx.dtype == "int32" and self.gidx.formats()["created"] == ["csc"]
+        """Whether the graph keeps one compressed index, by destination, and can make no other."""
+        return self.gidx.formats() == {"created": ["csc"], "not created": []}
 
     def incoming(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return ``(indptr [Ndst + 1], src [E], eid [E] or None)`` as :meth:`csc`, in the graph's own integers.

@@ -272,13 +272,13 @@ def train(
     "partition",
     "Cut a graph into parts for several machines.",
     "graphkit partition cora --parts 4",
-    "graphkit partition cora --parts 4 --hops 3 --out parts.npy",
+    "graphkit partition cora --parts 4 --hops 3 --out parts",
 )
 def partition(
     dataset: Annotated[str, typer.Argument(help="A name from: graphkit datasets; or a graph on disk, its folder.")],
     parts: Annotated[int, typer.Option(min=1, metavar="N", help="How many.")] = 2,
     hops: Annotated[int, typer.Option(min=0, metavar="N", help="Layers of the encoder, which the halo is for.")] = 2,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.npy", help="Where to write the part of each node.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for the parts, or FILE.npy for each node's.")] = None,
     data: DataOptions = None,
     as_json: Json = False,
 ) -> None:

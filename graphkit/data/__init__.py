@@ -10,6 +10,7 @@ from graphkit.data.cards import Card, card, names
 if TYPE_CHECKING:
     from graphkit.data.auditing import Audit, audit
     from graphkit.data.collated import Collated
+    from graphkit.data.cut import CutDataset, write_parts
     from graphkit.data.dataset import Dataset
     from graphkit.data.disk import DiskDataset, to_disk, write_disk
     from graphkit.data.features import FeatureStore
@@ -22,6 +23,7 @@ __all__ = [
     "Audit",
     "Card",
     "Collated",
+    "CutDataset",
     "Dataset",
     "DiskDataset",
     "FeatureStore",
@@ -38,6 +40,7 @@ __all__ = [
     "splits",
     "to_disk",
     "write_disk",
+    "write_parts",
 ]
 
 #: What needs torch is imported when it is asked for, so that the catalog answers at once.
@@ -49,6 +52,8 @@ _LAZY = {
     "FeatureStore": "graphkit.data.features",
     "to_disk": "graphkit.data.disk",
     "write_disk": "graphkit.data.disk",
+    "CutDataset": "graphkit.data.cut",
+    "write_parts": "graphkit.data.cut",
     "Dataset": "graphkit.data.dataset",
     "LinkSplit": "graphkit.data.splits",
     "TripleSplit": "graphkit.data.splits",

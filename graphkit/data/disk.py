@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -138,6 +138,22 @@ def to_disk(data: Dataset, folder: str | os.PathLike[str]) -> DiskDataset:
     >>> to_disk(gk.load("digits"), tempfile.mkdtemp()).spec() == gk.load("digits").spec()
     True
     """
+    indptr, index, feat, labels, splits = disk_arrays(data)
+    return write_disk(folder, indptr, index, feat, labels, splits, data.name, data.num_classes)
+
+
+def disk_arrays(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """Return offsets, sources by destination, features, labels and splits of a dataset that can be kept on disk.
+
+    Raises
+    ------
+    GraphKitError
+        As :func:`to_disk`.
+    """
+    splits = {part: ids.numpy() for part, ids in data.splits.items()} if data.task == "node" else {}
+    if isinstance(data, DiskDataset):
+        indptr, index, _ = _dgl.structure(data.graph).incoming()
+        return indptr.numpy(), index.numpy(), data.features.array, data.labels.numpy(), splits
     if data.task != "node" or data.num_hyperedges or data.labels is None:
         raise GraphKitError(f"{data.name} is loaded for {data.task!r}; graphs for node prediction are kept on disk")
     held = data.collated
@@ -152,10 +168,7 @@ def to_disk(data: Dataset, folder: str | os.PathLike[str]) -> DiskDataset:
         )
         raise GraphKitError(f"{data.name} has {what}; a graph on disk keeps edges, node features and labels")
     indptr, index, _ = _dgl.structure(data.graph).csc()
-    feat, splits = held.node_fields["feat"].numpy(), {part: ids.numpy() for part, ids in data.splits.items()}
-    return write_disk(
-        folder, indptr.numpy(), index.numpy(), feat, data.labels.numpy(), splits, data.name, data.num_classes
-    )
+    return indptr.numpy(), index.numpy(), held.node_fields["feat"].numpy(), data.labels.numpy(), splits
 
 
 class DiskDataset(Dataset):
@@ -176,16 +189,19 @@ class DiskDataset(Dataset):
         If the folder holds no graph, or a file is missing or damaged.
     """
 
+    kind = KIND
+    #: Attributes that :meth:`_open` makes.
+    mapped: ClassVar[tuple[str, ...]] = ("_labels", "features")
+
     def __init__(self, folder: str | os.PathLike[str], verify: bool = True) -> None:
         self.folder, self.verify = Path(folder), verify
         manifest = read_json(self.folder / MANIFEST)
-        if manifest.get("kind") != KIND or manifest.get("format_version") != FORMAT:
+        if manifest.get("kind") != self.kind or manifest.get("format_version") != FORMAT:
             raise DataError(f"{self.folder / MANIFEST} is no manifest of a graph on disk in format {FORMAT}")
         self.manifest, self.arrays = manifest, manifest["arrays"]
         self.card = Card(manifest["name"], f"graph in {self.folder.name}", "", ("node",), directed=True, verified=False)
         self.task, self.name = "node", manifest["name"]
-        self.features = FeatureStore(self.folder / "feat.bin", self.arrays["feat"])
-        self._labels = torch.from_numpy(self._map("label"))
+        self._open()
         self.splits = {part: torch.from_numpy(self._map(part)) for part in PARTS}
         self.split_name, self.split_seed, self.split_options = "given", 0, {}
         self.num_hyperedges, self.undirected, self.published = 0, False, {}
@@ -194,6 +210,22 @@ class DiskDataset(Dataset):
         self.checksums = {name: f"crc32:{entry['crc32']:08x}" for name, entry in self.arrays.items()}
         self.reader_options, self.transform_names, self._transforms = {}, (), ()
         self._built: dgl.DGLGraph | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle where the graph is, not its arrays; DGL cannot send a graph that keeps one index."""
+        return {name: value for name, value in self.__dict__.items() if name not in self.mapped} | {"_built": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def _open(self) -> None:
+        """Map the files whose arrays are not read into memory."""
+        self._labels = torch.from_numpy(self._map("label"))
+        self.features = self._features()
+
+    def _features(self) -> Any:
+        return FeatureStore(self.folder / "feat.bin", self.arrays["feat"])
 
     def _map(self, name: str) -> np.ndarray:
         return map_array(self.folder / f"{name}.bin", self.arrays[name], self.verify)
@@ -213,6 +245,10 @@ class DiskDataset(Dataset):
         if self._built is None:
             self._built = _dgl.from_incoming(self._read("indptr"), self._read("index"))
         return self._built
+
+    def release(self) -> None:
+        """Let go of the structure, which is read again when it is next asked for."""
+        self._built = None
 
     @property
     def original(self) -> dgl.DGLGraph:
@@ -281,12 +317,12 @@ class DiskDataset(Dataset):
 
 
 def open_disk(
-    folder: str | os.PathLike[str], split: Any = None, task: str | None = None, transform: Any = (),
-    verify: bool = True, **options: Any,
+    kind: type[DiskDataset], folder: str | os.PathLike[str], split: Any = None, task: str | None = None,
+    transform: Any = (), verify: bool = True, **options: Any,
 ) -> DiskDataset:  # fmt: skip
     """Open a graph on disk for ``gk.load``, which knows more options than such a graph has."""
     if task not in (None, "node"):
         raise unknown("task", task, ["node"])
     if split not in (None, "given") or transform or options:
         raise GraphKitError(f"{folder} is a graph on disk, which keeps its one split and takes no transform or option")
-    return DiskDataset(folder, verify)
+    return kind(folder, verify)

@@ -9,8 +9,9 @@ from typing import Any
 from graphkit.core.errors import DataError, GraphKitError, unknown
 from graphkit.core.registry import entries, find
 from graphkit.data.cards import Card, card
+from graphkit.data.cut import CutDataset, part_folders
 from graphkit.data.dataset import Dataset
-from graphkit.data.disk import is_disk, open_disk
+from graphkit.data.disk import DiskDataset, is_disk, open_disk
 from graphkit.data.divide import keywords
 from graphkit.data.raw import Raw
 from graphkit.data.store import CardFiles, Files
@@ -35,7 +36,7 @@ def load(
     ----------
     name : str
         Case does not matter; ``gk.datasets()`` lists the names, ``tu/NAME`` takes any set of TUDataset, and the path
-        of a folder that :func:`graphkit.data.to_disk` wrote opens the graph there, its features left on disk.
+        of a folder that :func:`graphkit.data.to_disk` or :func:`graphkit.data.write_parts` wrote opens the graph there.
     split : str or mapping, optional
         A protocol (``public``, ``random``, ``random-per-class``, ``folds``, ``stratified10``, ``scaffold``,
         ``unseen-drugs``, ``random-link``, ``time``, ``windows``), or ids by part; by default the card's.
@@ -72,8 +73,9 @@ def load(
     """
     from graphkit.data.processed import read
 
-    if is_disk(name):
-        return open_disk(name, split, task, transform, verify, **options)
+    if is_disk(name) or part_folders(name):
+        kind = DiskDataset if is_disk(name) else CutDataset
+        return open_disk(kind, name, split, task, transform, verify, **options)
     found = card(name)
     task = task or found.tasks[0]
     if task not in found.tasks:

@@ -221,7 +221,7 @@ class Loop:
         )
 
     def _score(self, rng: Rng) -> dict[str, float]:
-        if not self.ranks.first:
+        if not (self.ranks.first or self.task.scored_together):
             return self.ranks.tell(None)
         scores: dict[str, float] = {}
         for split in self.settings.track:

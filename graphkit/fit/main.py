@@ -15,6 +15,7 @@ from torch import nn
 
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import key
+from graphkit.data.cut import CutDataset
 from graphkit.fit.assemble import assemble, check_same
 from graphkit.fit.folder import CHECKPOINT, Folder
 from graphkit.fit.launch import launch
@@ -124,6 +125,8 @@ def fit(
     if devices > 1 and ranks.alone:
         common = {"device": device, "num_workers": num_workers, "resume": resume, "progress": progress}
         return together(model, data, task, devices, run_dir, given, fixed, common, arguments)
+    if not ranks.alone and isinstance(data, CutDataset):
+        data = data.of_rank(ranks)
     # Model initialisation and dropout draw from torch's global generator, which the caller gets back as it was.
     with torch.random.fork_rng(devices=[where.index or 0] if where.type == "cuda" else []):
         module, chosen, settings = assemble(model, data, task, given, fixed, arguments)
@@ -332,7 +335,7 @@ class Training:
         """Score the model that the last phase left and write the run's files."""
         self.model.to(self.device).eval()
         metrics = {"train/loss": result.metrics["train/loss"]} if "train/loss" in result.metrics else {}
-        for split in ("val", "test") if self.ranks.first else ():
+        for split in ("val", "test") if self.ranks.first or self.task.scored_together else ():
             if self.task.size(split):
                 seed_torch(key(self.settings.seed, "final", split), self.device)
                 found = score(self.task, self.model, split, self.settings.precision)

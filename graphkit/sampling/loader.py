@@ -21,6 +21,16 @@ class Maker(Protocol):
         """Return the batch of ``rows`` (positions in the loader's list of examples), drawing from ``seed``."""
 
 
+def share(rows: Tensor, rank: int, ranks: int) -> tuple[Tensor, float]:
+    """Return the rows of a batch that one of several processes works on, and how many work on the same.
+
+    >>> share(torch.arange(5), 1, 2)
+    (tensor([1, 3]), 1)
+    """
+    # Fewer rows than processes are worked on by all alike, so that the mean over processes stays right.
+    return (rows, ranks) if len(rows) < ranks else (rows[rank::ranks], 1)
+
+
 class _Source(torch.utils.data.Dataset):
     """Batch number b of epoch e, as a map-style dataset over (e, b)."""
 
@@ -40,12 +50,13 @@ class _Source(torch.utils.data.Dataset):
     def __getitem__(self, where: tuple[int, int]) -> Batch:
         epoch, index = where
         rows = self.order(epoch)[index * self.size : (index + 1) * self.size]
+        # What is drawn for a node alone is drawn alike by all processes, so that they draw what one would.
+        apart = self.ranks > 1 and not getattr(self.maker, "draws_by_node", False)
+        seed = key(self.seed, self.phase, epoch, index, *([self.rank] if apart else []))
         if self.ranks == 1:
-            return self.maker.make(rows, key(self.seed, self.phase, epoch, index))
-        # Fewer rows than processes are worked on by all alike, so that the mean over processes stays right.
-        copies = self.ranks if len(rows) < self.ranks else 1
-        rows = rows if copies > 1 else rows[self.rank :: self.ranks]
-        batch = self.maker.make(rows, key(self.seed, self.phase, epoch, index, self.rank))
+            return self.maker.make(rows, seed)
+        mine, copies = getattr(self.maker, "share", share)(rows, self.rank, self.ranks)
+        batch = self.maker.make(mine, seed)
         return batch if copies == 1 else batch.replace(fields={**batch.fields, "copies": copies})
 
 

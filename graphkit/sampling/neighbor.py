@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from graphkit import _dgl
 from graphkit.core.batch import Batch
+from graphkit.data.cut import PartDataset
 from graphkit.sampling.blocks import block_batch, check_fanouts
 from graphkit.sampling.loader import Loader
 from graphkit.sampling.store import Store, labels_of, message_graph, split_ids
@@ -38,6 +41,7 @@ class NodeMaker:
     labels: Tensor | None
     ids: Tensor
     fanouts: list[int] | None
+    draws_by_node: ClassVar[bool] = True
 
     def make(self, rows: Tensor, seed: int) -> Batch:
         """Return the batch that predicts for ``ids[rows]``."""
@@ -47,6 +51,35 @@ class NodeMaker:
             return self.store.batch(targets=ids, label=label)
         seeds, targets = distinct(ids)
         return block_batch(self.store, seeds, self.fanouts, None, seed).replace(targets=targets, label=label)
+
+
+@dataclass
+class PartMaker(NodeMaker):
+    """The same for one process of several, each of which holds a part of the graph.
+
+    Parameters
+    ----------
+    owner : Tensor
+        The part of each of ``ids``.
+    degrees : tuple of Tensor
+        In and out degrees of all nodes in the whole graph; the part's own edges do not tell them.
+    """
+
+    owner: Tensor
+    degrees: tuple[Tensor, Tensor]
+
+    def share(self, rows: Tensor, rank: int, ranks: int) -> tuple[Tensor, float]:
+        """Return the rows of the part's own nodes; one that counts for nothing where a batch has none of them."""
+        mine = rows[self.owner[rows] == rank]
+        return (mine, 1) if len(mine) else (rows[:1], math.inf)
+
+    def make(self, rows: Tensor, seed: int) -> Batch:
+        """Return the batch that predicts for ``ids[rows]``."""
+        batch = super().make(rows, seed)
+        for block in batch.blocks:
+            nodes = batch.fields["nid"][: block.num_src_nodes()]
+            _dgl.set_degrees(block, *(degrees[nodes].long() for degrees in self.degrees))
+        return batch
 
 
 class NeighborLoader(Loader):
@@ -100,4 +133,6 @@ class NeighborLoader(Loader):
             fanouts = check_fanouts(fanouts)
             store.prepare()
         maker = NodeMaker(store, labels_of(data, slice(None)), ids, fanouts)
+        if isinstance(data, PartDataset) and data.part is not None:
+            maker = PartMaker(**vars(maker), owner=data.owner[ids], degrees=(data.into, data.out))
         super().__init__(maker, len(ids), batch_size, **options)

@@ -19,6 +19,7 @@ from graphkit._kernels import packed as kernels
 from graphkit.core.batch import Batch
 from graphkit.core.errors import ChecksumError, DataError
 from graphkit.data.arrays import MANIFEST, check_crc, map_array, read_json
+from graphkit.data.disk import DiskDataset
 from graphkit.sampling.packing import IN_FLIGHT, Packer, PackPlan, check_budget, check_key, packable
 
 if TYPE_CHECKING:
@@ -72,8 +73,11 @@ class PackedBatches:
 
     @classmethod
     def make(cls, data: Dataset, plan: PackPlan, folder: str | Path) -> PackedBatches:
-        """Pack what the folder lacks, and open it."""
-        Packer(data, plan, folder).run()
+        """Pack what the folder lacks, and open it; a graph on disk then lets go of its structure."""
+        if not (Path(folder) / MANIFEST).is_file():
+            Packer(data, plan, folder).run()
+            if isinstance(data, DiskDataset):
+                data.release()
         return cls(data, plan, folder)
 
     def __len__(self) -> int:

@@ -22,6 +22,7 @@ from graphkit.core.batch import Batch
 from graphkit.core.errors import GraphKitError
 from graphkit.core.sizes import show_bytes
 from graphkit.data.arrays import MANIFEST, check_room, read_json, tidy, write_array, write_json, writing
+from graphkit.data.cut import PartDataset
 from graphkit.sampling.blocks import check_fanouts
 from graphkit.sampling.loader import Loader
 from graphkit.sampling.neighbor import NodeMaker
@@ -110,6 +111,8 @@ def packable(data: Dataset) -> Store:
     GraphKitError
         If nodes have no features, or edges have features or types.
     """
+    if isinstance(data, PartDataset):
+        raise GraphKitError(f"{data.name} is in parts; memory_budget packs the features of one graph on disk")
     store = Store.of_data(data)
     extra = ["feat"] if store.edge_feat is not None else list(store.edge_fields)
     if extra or not store.feat.shape[1]:
@@ -296,6 +299,7 @@ class Packer:
                 ends = np.cumsum([len(ids) for ids in wanted])
                 for slot, ids, end in zip(slots, wanted, ends):
                     records.add([slot, cold[end - len(ids) : end]], slots=len(slot), cold=len(ids))
+                del cold  # lest the next run's rows lie beside it
         write_json(index, records.entries)
 
     def _groups(self, part: Part, where: np.ndarray, room: int) -> Iterator[tuple[list, list]]:

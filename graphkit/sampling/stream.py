@@ -171,6 +171,11 @@ class Stream:
             shown &= ~touched
         return shown
 
+    @cached_property
+    def targets(self) -> Tensor:
+        """Destinations of the training events that training sees, int64, rising."""
+        return torch.unique(self.observed(*self.part("train")).dst)
+
     def observed(self, begin: int, end: int) -> Events:
         """Return the events of a run that are observed after it was scored."""
         ids = begin + self.shown[begin:end].nonzero()[:, 0]

@@ -48,6 +48,8 @@ class StreamNegatives:
     sources : str, default "all"
         ``seen`` draws random destinations among those of the events up to the run's end (of the whole stream where that
         leaves none), ``all`` of the whole stream.
+    targets : Tensor, optional
+        The only destinations that random ones are drawn from, int64.
 
     Raises
     ------
@@ -78,6 +80,7 @@ class StreamNegatives:
         both_ways: bool = False,
         known: int = 0,
         sources: str = "all",
+        targets: Tensor | None = None,
     ) -> None:
         check_choice("kind of negatives", kind, KINDS)
         check_choice("exclude", exclude, EXCLUDE)
@@ -86,8 +89,11 @@ class StreamNegatives:
         self.src, self.dst, self.time = (x.numpy() for x in (events.src, events.dst, events.time))
         self.num_nodes = num_nodes
         distinct, first = np.unique(self.dst, return_index=True)
+        if targets is not None:
+            mine = np.isin(distinct, targets.numpy())
+            distinct, first = distinct[mine], first[mine]
         order = np.argsort(first)
-        #: Destinations in the order of their first event, and those events.
+        #: Destinations that are drawn in the order of their first event, and those events.
         self.targets, self.appears = distinct[order], first[order]
         # Pairs by number: rising codes, and for each event the number of its pair.
         self.codes, self.first, self.pair = np.unique(

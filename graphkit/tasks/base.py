@@ -151,6 +151,11 @@ class Task:
         return {name: value for name, (value, default) in values.items() if name != "data" and value != default}
 
     @property
+    def scored_together(self) -> bool:
+        """Whether processes that train together must also score together, each holding a part of the graph."""
+        return getattr(self.data, "part", None) is not None
+
+    @property
     def monitor(self) -> tuple[str, str]:
         """The history column that picks the best epoch, and ``"max"`` or ``"min"``."""
         return "val/loss", "min"

@@ -21,6 +21,7 @@ from graphkit.tasks.base import fanouts_of, place, total
 from graphkit.tasks.layerwise import LayerByLayer, runs_by_layer
 from graphkit.tasks.packs import Packs
 from graphkit.tasks.supervised import SupervisedTask
+from graphkit.tasks.together import check_part, predict_together
 
 #: Batch sizes of samplers that are asked for without one: targets, or nodes of a subgraph.
 BATCH_SIZES = {"shadow": 128, "cluster": 1000, "saint": 1000}
@@ -83,6 +84,13 @@ class NodeTask(SupervisedTask):
         if self.sampler != "neighbor" and self.batch_size is None:
             self.batch_size = BATCH_SIZES[self.sampler]
 
+    def prepare(self, model: nn.Module) -> None:
+        """Refuse what cannot be done with a part of a graph."""
+        super().prepare(model)
+        if self.scored_together:
+            layers = len(fanouts_of(model, None, -1))
+            check_part(self.data, layers, self.sampler, self.memory_budget, self.num_workers)  # type: ignore[arg-type]
+
     def packs(self, model: nn.Module) -> Packs:
         """Return where batches drawn ahead are kept, for a task with a memory budget."""
         if self._packs is None or self._packs.data is not self.data:
@@ -141,6 +149,8 @@ class NodeTask(SupervisedTask):
         if self.memory_budget is not None:
             batches = self.packs(model).evaluation(split)
             pred = torch.cat([model(place(batch, model)).pred.float() for batch in batches])
+        elif self.scored_together:
+            pred = predict_together(self.data, model, ids, len(fanouts_of(model, None, -1)), self.ranks)  # type: ignore[arg-type]
         else:
             pred = self.predict(model, ids).float()
         return self.score(pred, self.data.labels[ids].to(pred.device))

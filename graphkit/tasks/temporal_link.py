@@ -77,7 +77,8 @@ class TemporalLinkTask(Task):
     exclude : str, optional
         What a random false pair must not be, see :class:`StreamNegatives`; ``time``, or ``none`` in published order.
     sources : str, optional
-        Destinations that training draws from: ``seen`` so far, or ``all`` of the data as published.
+        Destinations that training draws from: ``seen`` so far, those of the ``train`` part that it sees, as published,
+        or ``all`` of the data; ``seen``, or ``train`` in published order.
     hide_nodes : float, default 0.0
         Share of all nodes, of those that appear after training, whose events are taken out of it; events with one are
         then also judged apart (``new_ap``, ``new_auc``).
@@ -120,6 +121,8 @@ class TemporalLinkTask(Task):
             check_choice("kind of negatives", self.negatives, ("given", *KINDS))
         if self.horizon is not None and not self.horizon > 0:
             raise GraphKitError(f"horizon is {self.horizon!r}; expected a duration above 0")
+        if self.sources is not None:
+            check_choice("sources", self.sources, ("seen", "train", "all"))
         for name in [self.select, *(self.scores or [])]:
             if name.split("@")[0] not in ("ap", "auc", "mrr", "hits", "loss", "batch_ap", "batch_auc"):
                 raise unknown("score", name, ["ap", "auc", "mrr", "hits@10"])
@@ -207,10 +210,11 @@ class TemporalLinkTask(Task):
         if given is not None:
             rows = torch.searchsorted(given[0], ids)
             return given[1][rows], given[2][rows]
-        rule = self.exclude or ("time" if self.strict else "none")
+        rule, known = self.exclude or ("time" if self.strict else "none"), self.sources
+        known = known or ("seen" if self.strict else "train")
         make = lambda: StreamNegatives(  # noqa: E731
             self.stream.events, self.stream.num_nodes, "random", 0, rule, self.both_ways,
-            sources=self.sources or ("seen" if self.strict else "all"),
+            sources="seen" if known == "seen" else "all", targets=self.stream.targets if known == "train" else None,
         )  # fmt: skip
         src, dst = self._once("training negatives", make).draw(
             begin, end, self.num_negatives, rng.integer(begin, "negatives")

@@ -2,7 +2,7 @@
 
 from graphkit.transforms.edges import AddReverseEdges, AddSelfLoops, Compose, RemoveSelfLoops
 from graphkit.transforms.encodings import LaplacianPE, RandomWalkSE
-from graphkit.transforms.features import DegreeFeatures, NormalizeFeatures
+from graphkit.transforms.features import DegreeFeatures, NormalizeFeatures, WeightFeatures
 
 __all__ = [
     "AddReverseEdges",
@@ -13,4 +13,5 @@ __all__ = [
     "NormalizeFeatures",
     "RandomWalkSE",
     "RemoveSelfLoops",
+    "WeightFeatures",
 ]

@@ -24,6 +24,7 @@ from graphkit.nn.pool.set2set import Set2Set
 SIGMA = 1e-3
 BOUNDS = ("gaussian", "published")
 CONDITIONS = ("predict", "contrast")
+SECONDS = ("mixed", "own")
 PROTOCOL = "5-fold cross-validation"
 
 
@@ -219,6 +220,10 @@ class CGIB(Encoder):
         See :class:`Bottleneck`.
     steps : int, default 2
         Of Set2Set.
+    second : str, default "mixed"
+        What is read of the second graph. ``"mixed"``, as the authors' program has it: its atoms' rows with what they
+        found on the first, which so reaches the prediction past the noise too. ``"own"``: their own rows alone; what
+        is told of the first graph has passed the gates, and importance says what must pass them.
     edge_feats : int, default 0
         Width of ``edge_feat``; taken from the data by ``build``.
 
@@ -232,16 +237,19 @@ class CGIB(Encoder):
 
     def __init__(
         self, in_feats: int, out_feats: None = None, hidden: int = 52, num_layers: int = 3, beta: float = 1.0,
-        condition: str = "predict", tau: float = 1.0, bound: str = "gaussian", steps: int = 2, edge_feats: int = 0,
+        condition: str = "predict", tau: float = 1.0, bound: str = "gaussian", steps: int = 2, second: str = "mixed",
+        edge_feats: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         check_choice("condition", condition, CONDITIONS)
-        self.in_feats, self.num_layers, self.out_width = in_feats, num_layers, 8 * hidden
+        check_choice("second", second, SECONDS)
+        widths = (2 * hidden, 2 * hidden if second == "mixed" else hidden)
+        self.in_feats, self.num_layers, self.out_width = in_feats, num_layers, 2 * sum(widths)
         self.beta, self.condition, self.tau = beta, condition, tau
         self.core = MPNN(in_feats, hidden, hidden, num_layers, edge_hidden=hidden, edge_feats=edge_feats)
         self.noise = Bottleneck(2 * hidden, hidden, tau, bound)
-        self.pools = nn.ModuleList(Set2Set(2 * hidden, steps) for _ in range(2))
-        self.guess = nn.Linear(4 * hidden, 4 * hidden)  # V
+        self.pools = nn.ModuleList(Set2Set(width, steps) for width in widths)
+        self.guess = nn.Linear(2 * widths[0], 2 * widths[1])  # V
 
     @classmethod
     def width_for(cls, spec: Spec, arguments: dict[str, Any]) -> int | None:
@@ -258,11 +266,14 @@ class CGIB(Encoder):
         return TargetScale(PairHead(self.out_width, spec.out_feats), spec.out_feats)
 
     def forward(self, batch: Batch) -> Encoded:
-        """Return atoms' rows ``[N, 2 d]`` and pairs' ``global_ [B, 8 d]``; in training, noisy ones in ``layers``."""
+        """Return atoms' rows ``[N, 2 d]`` and pairs' ``global_ [B, 8 d]`` (``6 d`` with ``second="own"``).
+
+        In training, noisy views of the pairs are in ``layers``.
+        """
         pairing = Pairing(batch)
         rows = pairing.interact(self.core(batch).node)
         mine = rows[pairing.first]
-        other = pairing.read(self.pools[1], rows[pairing.second], 1)
+        other = pairing.read(self.pools[1], rows[pairing.second, : self.pools[1].in_feats], 1)
         clean = torch.cat([pairing.read(self.pools[0], mine, 0), other], -1)
         if not self.training:
             return Encoded(batch.graph, rows, global_=clean)
@@ -272,7 +283,7 @@ class CGIB(Encoder):
         return Encoded(batch.graph, rows, global_=clean, layers=(torch.cat([kept, other], -1),), aux=aux)
 
     def conditioned(self, kept: Tensor, other: Tensor) -> Tensor:
-        """Return how badly the noisy first graphs ``[B, 4 d]`` tell of the second ones."""
+        """Return how badly the noisy first graphs ``[B, 4 d]`` tell of the second ones ``[B, 4 d]`` or ``[B, 2 d]``."""
         guess = self.guess(kept)
         if self.condition == "predict":
             return F.mse_loss(guess, other)

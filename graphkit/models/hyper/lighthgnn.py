@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from graphkit import _dgl, ops
 from graphkit.core.batch import Batch
-from graphkit.core.check import check_rate
+from graphkit.core.check import check_feat, check_rate
 from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import Reported, find, register
 from graphkit.core.spec import Spec
@@ -22,6 +22,9 @@ from graphkit.nn import MLP, Encoder, Model
 if TYPE_CHECKING:
     from graphkit.fit import Phase, PhaseResult, Settings
     from graphkit.tasks.base import Task
+
+#: Rows that pass a taught MLP at once on a CPU: 128 numbers each between its maps are 0.5 MiB.
+ROWS = 1024
 
 
 @register(
@@ -83,13 +86,54 @@ class LightHGNN(Encoder):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[N, out_feats]``; the batch's graph may be None."""
-        return self.mlp(batch.feat)
+        return self.mlp(batch.feat) if self.training or torch.is_grad_enabled() else answer(self.mlp, batch.feat)
 
     @classmethod
     def build(cls, spec: Spec, **arguments: Any) -> Model:
         """Make the student, which knows how to be taught; see :meth:`~graphkit.nn.model.Encoder.build`."""
         made = super().build(spec, **arguments)
         return Student(made.encoder, made.head, made.inputs)
+
+
+def answer(mlp: MLP, feat: Tensor) -> Tensor:
+    """Return what an MLP with batch norms gives in eval mode, faster: ``W_L relu(S_1 W_1 x + t_1) + b_L``.
+
+    Each norm's scale S and shift t are those of its running statistics and go into the map before it; on a CPU few rows
+    are taken at a time, so that what lies between two maps stays in the cache.
+
+    Parameters
+    ----------
+    mlp : MLP
+        With the norm ``"batch"``.
+    feat : Tensor
+        ``[N, in_feats]``.
+
+    Returns
+    -------
+    Tensor
+        ``[N, out_feats]``, without a gradient.
+
+    Examples
+    --------
+    >>> mlp, rows = MLP(4, 3, hidden=8, norm="batch").eval(), torch.rand(5, 4)
+    >>> torch.allclose(answer(mlp, rows), mlp(rows), atol=1e-6)
+    True
+    """
+    check_feat("feat", feat, width=mlp.in_feats)
+    with torch.no_grad():
+        maps = [folded(linear, norm) for linear, norm in zip(mlp.linears, mlp.norms, strict=False)]
+        found = []
+        for rows in feat.split(ROWS if feat.device.type == "cpu" else max(len(feat), 1)):
+            for weight, bias in maps:
+                rows = F.linear(rows, weight, bias).relu_()
+            found.append(mlp.linears[-1](rows))
+    return torch.cat(found)
+
+
+def folded(linear: Any, norm: Any) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of the linear map that a linear map and the batch norm after it are in eval mode."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return scale[:, None] * linear.weight, scale * (linear.bias - norm.running_mean) + norm.bias
 
 
 class Student(Model):

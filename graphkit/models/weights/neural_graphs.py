@@ -10,14 +10,17 @@ from torch.nn import functional as F
 
 from graphkit import ops
 from graphkit.core.batch import Batch, Encoded
+from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import Reported, register
 from graphkit.models.weights.common import Waves, WeightEncoder, turned, weigh
+from graphkit.models.weights.probes import Probes
 from graphkit.nn.dropout import Dropout
 
 if TYPE_CHECKING:
     import dgl
 
 AGGREGATORS = ("mean", "min", "max", "std")
+OWN = 3  # columns of a neuron's own numbers: bias, scale and shift
 
 
 class ModulatedPNA(nn.Module):
@@ -130,6 +133,11 @@ class NeuralGraph(WeightEncoder):
         Deviation of the frequencies of the sines.
     delta : float, default 2.0
         What the logarithm of degrees is divided by.
+    num_probes, num_inputs : int, default 0
+        Learned inputs that the networks are run on, whose answers are added to the rows of neurons, and how many
+        numbers an input has; perceptrons without norms only, see :class:`~graphkit.models.weights.probes.Probes`.
+    read_weights : bool, default True
+        False leaves the probes alone to tell one network from another.
 
     Examples
     --------
@@ -141,20 +149,35 @@ class NeuralGraph(WeightEncoder):
 
     def __init__(
         self, in_feats: int, out_feats: int | None = None, hidden: int = 32, num_layers: int = 4, edge_feats: int = 0,
-        num_rels: int = 0, dropout: float = 0.0, sigma: float = 1.0, delta: float = 2.0,
+        num_rels: int = 0, dropout: float = 0.0, sigma: float = 1.0, delta: float = 2.0, num_probes: int = 0,
+        num_inputs: int = 0, read_weights: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.in_feats, self.out_width, self.num_layers = in_feats, hidden, num_layers
         self.node_in, self.edge_in = nn.Linear(in_feats, hidden), Waves(edge_feats, hidden, num_rels, sigma)
         self.layers = nn.ModuleList(ModulatedPNA(hidden, delta, dropout) for _ in range(num_layers))
         self.updates = nn.ModuleList(EdgeUpdate(hidden) for _ in range(num_layers - 1))
+        if num_probes and not num_inputs:
+            raise GraphKitError("probes are inputs of the networks; say how many numbers one has, as num_inputs=64")
+        self.probes = Probes(num_inputs, num_probes, hidden) if num_probes else None
+        self.read_weights = read_weights
 
     def forward(self, batch: Batch) -> Encoded:
         """Return rows of neurons ``[N, hidden]`` and of weights ``[E, hidden]``."""
         graph, back = batch.graph, turned(batch.graph)
-        node, edge = self.node_in(batch.feat), self.edge_in(batch)
+        seen = batch if self.read_weights else _without_weights(batch)
+        node, edge = self.node_in(seen.feat), self.edge_in(seen)
+        if self.probes is not None:
+            node = node + self.probes(batch)
         for i, layer in enumerate(self.layers):
             node = layer(graph, back, node, edge, batch.edge_weight)
             if i < len(self.updates):
                 edge = self.updates[i](graph, node, edge)
         return Encoded(graph, node, edge)
+
+
+def _without_weights(batch: Batch) -> Batch:
+    """Return the batch with 0 for all weights, biases and norms."""
+    kept = torch.cat([torch.zeros_like(batch.feat[:, :OWN]), batch.feat[:, OWN:]], dim=-1)
+    edge = batch.edge_feat
+    return batch.replace(feat=kept, edge_feat=torch.zeros_like(edge) if isinstance(edge, Tensor) else edge)
