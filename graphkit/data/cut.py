@@ -257,9 +257,7 @@ class CutDataset(PartDataset):
         kinds = {read_json(place / MANIFEST)["whole"] for place in self.places.values()}
         self.part = None
         if len(kinds) > 1:
-            raise DataError(
-                f"{folder} holds parts of {len(kinds)} graphs or cuts; write them into folders of their own"
-            )
+            raise DataError(f"{folder} holds parts of {len(kinds)} cuts; write each cut into a folder of its own")
 
     def _features(self) -> Any:
         stores = {

@@ -165,8 +165,8 @@ class TemporalStack(nn.Module):
         for hop in hops:
             ids.append(hop.node.reshape(-1))
             when.append(hop.time.reshape(-1))
-        rows = [first(some) for some in ids]
-        raw = [skip(some) for some in ids[:-1]]
+        rows = list(first(torch.cat(ids)).split([len(some) for some in ids]))  # at once: a memory is then read once
+        raw = rows[:-1] if skip is first else [skip(some) for some in ids[:-1]]
         for done, layer in enumerate(self.layers):
             depth = self.num_layers - done
             rows = [
