@@ -106,7 +106,7 @@ def test_train_predict_and_explain_from_the_shell(tmp_path):
 
 
 def test_published_training_draws_what_it_may_see(data):
-    task = TemporalLinkTask(data, strict=False, hide_nodes=0.1)
+    task = TemporalLinkTask(data, strict=False, hide_nodes=0.1, negatives="random")
     hidden, low = task.stream.hidden, len(data.splits["train"])
     seen = set(data.original.edges(order="eid")[1][:low][task.stream.shown[:low]].tolist())
     drawn = set()
@@ -115,7 +115,7 @@ def test_published_training_draws_what_it_may_see(data):
         assert not hidden[batch.pairs.dst].any()
         drawn |= set(batch.pairs.dst[false].tolist())
     assert 0.8 * len(seen) < len(drawn) and drawn <= seen
-    every = TemporalLinkTask(data, strict=False, hide_nodes=0.1, sources="all")
+    every = TemporalLinkTask(data, strict=False, hide_nodes=0.1, negatives="random", sources="all")
     ends = torch.cat([b.pairs.dst for b in every.batches("train", gk.models.build("edgebank", data), Rng(0, "x"))])
     assert hidden[ends].any()
 

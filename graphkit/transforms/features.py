@@ -140,7 +140,8 @@ class WeightFeatures:
         """Return the graph with its weights among the features of edges."""
         if "weight" not in homogeneous(graph).edata:
             raise unknown("edge field", "weight", graph.edata)
-        weight = graph.edata["weight"].float().reshape(graph.num_edges(), -1)
+        weight = graph.edata["weight"].float()
+        weight = weight[:, None] if weight.dim() == 1 else weight
         if self.log and bool((weight < 0).any()):
             raise GraphKitError(f"the smallest weight is {float(weight.min()):g}; log=True needs weights of at least 0")
         made = graph.local_var()
