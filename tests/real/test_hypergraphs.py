@@ -35,7 +35,8 @@ def test_a_taught_mlp_answers_five_times_as_fast():
     """20,000 nodes, as many hyperedges of 50, 64 features: in seconds of this process, whatever else runs.
 
     At the teacher's own width the student is five times as fast as our HGNN, which goes to the hyperedges and back; at
-    the paper's width of 128 it is as much faster than an HGNN that multiplies by the product of the two.
+    the paper's width of 128 it is as much faster than an HGNN that multiplies by the product of the two. Beside ours it
+    is about four times as fast there: its two products alone take most of its time. A floor of 3 leaves room.
     """
     draw = torch.Generator().manual_seed(0)
     member = torch.randint(20_000, (1_000_000,), generator=draw)
@@ -63,6 +64,7 @@ def test_a_taught_mlp_answers_five_times_as_fast():
                 best[name] = min(best.get(name, 1e9), time.process_time() - start)
     print({name: f"{1e3 * value:.1f} ms" for name, value in best.items()})
     assert best["ours"] >= 5 * best["narrow"]
+    assert best["ours"] >= 3 * best["wide"]
     assert best["product"] >= 5 * best["wide"]
 
 
