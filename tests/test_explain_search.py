@@ -294,6 +294,18 @@ def test_robust_fidelity_draws_each_edge_of_the_right_set_with_its_own_rate():
     assert found["minus"] == pytest.approx(0.5 * 0.03 / 2, rel=0.1)
 
 
+def test_removing_from_a_set_is_keeping_of_what_its_complement_leaves_out(karate, gcn):
+    """So Fid+ of a cause at a1 and Fid- of all other edges at a2 = 1 - a1 are one number, their ratios one ratio."""
+    question = gk.explain(gcn, karate, node=8, method="saliency").question
+    chosen = torch.arange(question.num_groups) % 3 == 0
+    whole = fidelity_of(question, chosen)["plus"]
+    assert abs(whole) > 1e-4 and whole == pytest.approx(fidelity_of(question, ~chosen)["minus"], abs=1e-7)
+    one = fidelity_of(question, chosen, remove=0.3, samples=1000)
+    other = fidelity_of(question, ~chosen, keep=0.7, samples=1000, seed=1)
+    error = (one["plus_std"] ** 2 + other["minus_std"] ** 2) ** 0.5 / 1000**0.5
+    assert 0 < abs(one["plus"] - other["minus"]) < 4 * error
+
+
 def test_unfaithfulness_is_nothing_for_all_edges_and_more_for_fewer(karate, gcn):
     why = gk.explain(gcn, karate, node=8, method="saliency")
     assert unfaithfulness(why, fraction=1.0) == pytest.approx(0, abs=1e-6)
