@@ -300,9 +300,9 @@ def test_removing_from_a_set_is_keeping_of_what_its_complement_leaves_out(karate
     chosen = torch.arange(question.num_groups) % 3 == 0
     whole = fidelity_of(question, chosen)["plus"]
     assert abs(whole) > 1e-4 and whole == pytest.approx(fidelity_of(question, ~chosen)["minus"], abs=1e-7)
-    one = fidelity_of(question, chosen, remove=0.3, samples=1000)
-    other = fidelity_of(question, ~chosen, keep=0.7, samples=1000, seed=1)
-    error = (one["plus_std"] ** 2 + other["minus_std"] ** 2) ** 0.5 / 1000**0.5
+    one = fidelity_of(question, chosen, remove=0.3, samples=4000)
+    other = fidelity_of(question, ~chosen, keep=0.7, samples=4000, seed=1)
+    error = (one["plus_std"] ** 2 + other["minus_std"] ** 2) ** 0.5 / 4000**0.5
     assert 0 < abs(one["plus"] - other["minus"]) < 4 * error
 
 
