@@ -181,6 +181,14 @@ def test_scaffolds_are_not_shared():
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
 
 
+def test_of_scaffolds_of_one_size_the_last_goes_first():
+    """The order that MoleculeNet's splits were made in; the other one left BBBP's test part with one class."""
+    from graphkit.data.splits.scaffold import group_cut
+
+    parts = group_cut(["a", "b", "c", "b", "d", "d", "e"], (0.6, 0.2, 0.2))
+    assert [part.tolist() for part in parts] == [[1, 3, 4, 5], [6], [0, 2]]
+
+
 def test_the_order_of_ids_does_not_tell_links_from_non_links():
     splits = gk.load("digits", task="link").splits
     for pairs in (splits["train"].pos, splits["test"].pos, splits["test"].neg):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def scaffold(data: Dataset, seed: int = 0, *, ratio: Sequence[float] = (0.8, 0.1, 0.1)) -> dict[str, Tensor]:
     """Split molecules by Bemis-Murcko scaffold: largest groups first into train, then validation, then test.
 
-    Deterministic, as in MoleculeNet; groups of one size go in the order of their first molecule.
+    Deterministic, as in MoleculeNet: groups of one size go in the order of their first molecule, the last one first.
+    (The other way round BBBP, a file that begins with molecules of one class, has that class alone in its test part.)
 
     Parameters
     ----------
@@ -56,14 +57,14 @@ def group_cut(groups: Sequence[str], share: Sequence[float]) -> list[np.ndarray]
     """Fill train, then val, then test with whole groups, the largest first.
 
     >>> [part.tolist() for part in group_cut(["a", "b", "a", "c"], (0.5, 0.25, 0.25))]
-    [[0, 2], [1], [3]]
+    [[0, 2], [3], [1]]
     """
     members: dict[str, list[int]] = {}
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
     limit_train, limit_val = share[0] * len(groups), (share[0] + share[1]) * len(groups)
     parts: list[list[int]] = [[], [], []]
-    for rows in sorted(members.values(), key=lambda rows: (-len(rows), rows[0])):
+    for rows in sorted(members.values(), key=lambda rows: (len(rows), rows[0]), reverse=True):
         if len(parts[0]) + len(rows) <= limit_train:
             parts[0] += rows
         elif len(parts[0]) + len(parts[1]) + len(rows) <= limit_val:
