@@ -16,6 +16,7 @@ from graphkit.core.spec import Spec
 from graphkit.data.readers.networks import FAMILIES, architecture, read_networks
 from graphkit.graphs.network import from_modules, layout_of
 from graphkit.models import build
+from graphkit.models.weights.common import Scale
 from graphkit.models.weights.dwsnets import DWSLayer, blocks_of, invariant, weights_of
 from graphkit.probe import PermutationSpec
 from graphkit.probe.rebasin import load
@@ -24,7 +25,7 @@ from graphkit.sampling import full_batch
 from .test_graphs_network import Transformer
 from .test_probe import ResNet, mlp
 
-ENCODERS = ("gmn", "neural-graphs")
+ENCODERS = ("gmn", "neural-graphs", "neural-graphs-t")
 
 
 def batch_of(*nets, form="kernels", x=None):
@@ -65,8 +66,9 @@ def test_permuting_hidden_neurons_changes_nothing_and_inputs_do(name, form, kind
         other = load(net, {**net.state_dict(), "0.weight": net[0].weight[:, [1, 0, 2, 3]]})
         outputs = load(net, {**net.state_dict(), "4.bias": net[4].bias[[1, 0, 2]]})
         batch, spec = batch_of(net, other, outputs, form=form)
-        said = encoder(name, spec)(batch).pred
-        assert (said[0] - said[1]).abs().max() > 2e-5 and (said[0] - said[2]).abs().max() > 2e-5
+        batch.feat, batch.edge_feat = batch.feat.double(), batch.edge_feat.double()
+        said = double(batch).pred
+        assert (said[0] - said[1]).abs().max() > 1e-6 and (said[0] - said[2]).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -100,6 +102,17 @@ def test_one_encoder_reads_perceptrons_and_convolutional_networks(name):
     for i, graph in enumerate(graphs):
         alone = gk.Dataset.from_graphs([graph], labels=[0.1], splits={"train": [0]})
         assert torch.allclose(model(full_batch(alone, "train")).pred, together[i : i + 1], atol=1e-5)
+
+
+def test_weights_are_divided_by_their_size_in_training():
+    scale, kind = Scale(2, 3), torch.tensor([0, 0, 1, 1, 1])
+    x = torch.tensor([[3.0, 0.0], [-4.0, 0.0], [0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])
+    assert torch.equal(scale.eval()(x, kind), x)  # nothing was shown yet
+    size = torch.tensor([[12.5**0.5, 1.0]] * 2 + [[1.0, 2.0]] * 3)
+    assert torch.allclose(scale.train()(x, kind), x / size)
+    alone = scale(x[:1] * 10, kind[:1])  # the size is that of all networks so far, not of this one
+    assert torch.allclose(alone, torch.tensor([[30.0 / ((25.0 + 900.0) / 3) ** 0.5, 0.0]]))
+    assert torch.allclose(scale.eval()(x[:1], kind[:1]), alone / 10)
 
 
 SIZES = (2, 3, 3, 2)

@@ -21,7 +21,7 @@ from graphkit.sampling import full_batch
 from .test_graphs_network import Transformer
 from .test_probe import ResNet, mlp
 
-ENCODERS = ("gmn", "neural-graphs")
+ENCODERS = ("gmn", "neural-graphs", "neural-graphs-t")
 
 
 def batch_of(graphs, classes, double=True):
@@ -34,7 +34,7 @@ def batch_of(graphs, classes, double=True):
 
 def scorer(name, spec, double=True):
     torch.manual_seed(0)
-    model = build(name, spec, readout="outputs").eval()
+    model = build(name, spec, hidden=16, num_layers=3, readout="outputs").eval()
     return model.double() if double else model
 
 

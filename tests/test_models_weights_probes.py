@@ -30,9 +30,9 @@ def waves(*sizes):
     return nn.Sequential(*parts[:-1])
 
 
-def encoder(spec, **arguments):
+def encoder(spec, name="neural-graphs", **arguments):
     torch.manual_seed(0)
-    return build("neural-graphs", spec, num_probes=5, **arguments).eval()
+    return build(name, spec, num_probes=5, **arguments).eval()
 
 
 @pytest.mark.parametrize("act", [nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid, nn.SiLU])
@@ -59,15 +59,16 @@ def test_probes_are_learned():
     assert probes.inputs.grad.abs().sum() > 0
 
 
-def test_probed_networks_are_told_apart_whatever_the_order_of_their_neurons():
+@pytest.mark.parametrize("name", ["neural-graphs", "neural-graphs-t"])
+def test_probed_networks_are_told_apart_whatever_the_order_of_their_neurons(name):
     torch.manual_seed(0)
     net = mlp(4, 12, 9, 3)
     batch, spec = batch_of(net, permuted(net), mlp(4, 12, 9, 3))
     for arguments in ({}, {"read_weights": False}):
-        said = encoder(spec, num_inputs=4, **arguments)(batch).pred
+        said = encoder(spec, name, num_inputs=4, **arguments)(batch).pred
         assert (said[0] - said[1]).abs().max() < 1e-5 < (said[0] - said[2]).abs().max()
         batch.feat, batch.edge_feat = batch.feat.double(), batch.edge_feat.double()
-        said = encoder(spec, num_inputs=4, **arguments).double()(batch).pred
+        said = encoder(spec, name, num_inputs=4, **arguments).double()(batch).pred
         assert (said[0] - said[1]).abs().max() < 1e-12
         batch.feat, batch.edge_feat = batch.feat.float(), batch.edge_feat.float()
 

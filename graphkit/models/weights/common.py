@@ -20,10 +20,46 @@ if TYPE_CHECKING:
     import dgl
 
 
+class Scale(nn.Module):
+    """Divide numbers by the root mean square of what training has shown of them, in each column and for each type.
+
+    Weights of a trained network are small, and beside a learned row of their type they would be next to nothing. Zeros
+    are not counted: a column in which a type has no numbers, as in a kernel that holds one weight, stays as it is.
+    Means over all networks seen so far serve in training too, so that how large the weights of one network are shows.
+
+    Parameters
+    ----------
+    in_feats : int
+    num_rels : int, default 0
+        Types, 0 for none.
+
+    Examples
+    --------
+    >>> Scale(1)(torch.tensor([[3.0], [-4.0], [0.0]])).T
+    tensor([[ 0.8485, -1.1314,  0.0000]])
+    """
+
+    def __init__(self, in_feats: int, num_rels: int = 0) -> None:
+        super().__init__()
+        for name in ("square", "count"):
+            self.register_buffer(name, torch.zeros(max(num_rels, 1), in_feats, dtype=torch.float64))
+
+    def forward(self, x: Tensor, kind: Tensor | None = None) -> Tensor:
+        """Return ``[E, in_feats]``; ``kind`` int64 ``[E]`` has the types."""
+        kind = torch.zeros(len(x), dtype=torch.int64, device=x.device) if kind is None else kind
+        if self.training:
+            with torch.no_grad():
+                self.square.index_add_(0, kind, x.to(self.square).square())
+                self.count.index_add_(0, kind, (x != 0).to(self.count))
+        size = torch.where(self.square > 0, (self.square / self.count.clamp(min=1)).sqrt(), 1.0)
+        return x / size.to(x)[kind]
+
+
 class Waves(nn.Module):
     """Edge features as rows: ``W e + V sin(A e + b) + T_type``, the frequencies A normal with deviation ``sigma``.
 
-    Edges with neither features nor types all have one learned row.
+    Features e are first divided by their size in training (:class:`Scale`). Edges with neither features nor types all
+    have one learned row.
 
     Parameters
     ----------
@@ -50,6 +86,7 @@ class Waves(nn.Module):
         super().__init__()
         self.in_feats, self.num_rels = in_feats, num_rels
         self.types = nn.Embedding(num_rels, out_feats) if num_rels else None
+        self.scale = Scale(in_feats, num_rels) if in_feats else None
         self.wave = nn.Linear(in_feats, out_feats) if in_feats else None
         self.mix = nn.Linear(in_feats + out_feats, out_feats) if in_feats else None
         if self.wave is not None:
@@ -58,21 +95,22 @@ class Waves(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return ``[E, out_feats]``."""
-        edges = batch.graph.num_edges()
+        edges, etype = batch.graph.num_edges(), None
         made = None if self.row is None else self.row.expand(edges, -1)
-        if self.wave is not None:
-            feat = batch.edge_feat
-            if not isinstance(feat, Tensor):
-                raise GraphKitError(f"expected edge_feat of width {self.in_feats}, the weights; got None")
-            check_feat("edge_feat", feat, edges, self.in_feats)
-            made = self.mix(torch.cat([feat, torch.sin(self.wave(feat))], dim=-1))
         if self.types is not None:
             etype = batch.fields.get("etype")
             if etype is None:
                 raise GraphKitError("expected the field etype, the type of each edge; got None")
             check_ids("etype", etype, self.num_rels, edges)
-            kind = self.types(etype)
-            made = kind if made is None else made + kind
+            made = self.types(etype)
+        if self.wave is not None:
+            feat = batch.edge_feat
+            if not isinstance(feat, Tensor):
+                raise GraphKitError(f"expected edge_feat of width {self.in_feats}, the weights; got None")
+            check_feat("edge_feat", feat, edges, self.in_feats)
+            feat = self.scale(feat, etype)
+            said = self.mix(torch.cat([feat, torch.sin(self.wave(feat))], dim=-1))
+            made = said if made is None else said + made
         return made
 
 
@@ -209,7 +247,15 @@ class OutputHead(nn.Module):
 
 
 class WeightEncoder(Encoder):
-    """Base of encoders that give rows of neurons ``[N, out_width]`` and of weights ``[E, out_width]``."""
+    """Base of encoders that give rows of neurons ``[N, out_width]`` and of weights ``[E, edge_width]``.
+
+    Attributes
+    ----------
+    edge_width : int
+        ``out_width`` unless set.
+    """
+
+    edge_width: int = 0
 
     @classmethod
     def spec_arguments(cls, spec: Spec) -> dict[str, Any]:
@@ -222,4 +268,4 @@ class WeightEncoder(Encoder):
             return OutputHead(self.out_width, spec.out_feats)
         if options:
             return super().make_head(spec, **options)
-        return WeightHead(self.out_width, self.out_width, spec.out_feats)
+        return WeightHead(self.out_width, self.edge_width or self.out_width, spec.out_feats)

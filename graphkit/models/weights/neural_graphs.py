@@ -10,17 +10,15 @@ from torch.nn import functional as F
 
 from graphkit import ops
 from graphkit.core.batch import Batch, Encoded
-from graphkit.core.errors import GraphKitError
 from graphkit.core.registry import Reported, register
 from graphkit.models.weights.common import Waves, WeightEncoder, turned, weigh
-from graphkit.models.weights.probes import Probes
+from graphkit.models.weights.probes import probes_for, without_weights
 from graphkit.nn.dropout import Dropout
 
 if TYPE_CHECKING:
     import dgl
 
 AGGREGATORS = ("mean", "min", "max", "std")
-OWN = 3  # columns of a neuron's own numbers: bias, scale and shift
 
 
 class ModulatedPNA(nn.Module):
@@ -157,15 +155,13 @@ class NeuralGraph(WeightEncoder):
         self.node_in, self.edge_in = nn.Linear(in_feats, hidden), Waves(edge_feats, hidden, num_rels, sigma)
         self.layers = nn.ModuleList(ModulatedPNA(hidden, delta, dropout) for _ in range(num_layers))
         self.updates = nn.ModuleList(EdgeUpdate(hidden) for _ in range(num_layers - 1))
-        if num_probes and not num_inputs:
-            raise GraphKitError("probes are inputs of the networks; say how many numbers one has, as num_inputs=64")
-        self.probes = Probes(num_inputs, num_probes, hidden) if num_probes else None
+        self.probes = probes_for(num_probes, num_inputs, hidden)
         self.read_weights = read_weights
 
     def forward(self, batch: Batch) -> Encoded:
         """Return rows of neurons ``[N, hidden]`` and of weights ``[E, hidden]``."""
         graph, back = batch.graph, turned(batch.graph)
-        seen = batch if self.read_weights else _without_weights(batch)
+        seen = batch if self.read_weights else without_weights(batch)
         node, edge = self.node_in(seen.feat), self.edge_in(seen)
         if self.probes is not None:
             node = node + self.probes(batch)
@@ -174,10 +170,3 @@ class NeuralGraph(WeightEncoder):
             if i < len(self.updates):
                 edge = self.updates[i](graph, node, edge)
         return Encoded(graph, node, edge)
-
-
-def _without_weights(batch: Batch) -> Batch:
-    """Return the batch with 0 for all weights, biases and norms."""
-    kept = torch.cat([torch.zeros_like(batch.feat[:, :OWN]), batch.feat[:, OWN:]], dim=-1)
-    edge = batch.edge_feat
-    return batch.replace(feat=kept, edge_feat=torch.zeros_like(edge) if isinstance(edge, Tensor) else edge)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu, "gelu": F.gelu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "silu": F.silu, "sin": torch.sin,
 }  # fmt: skip
+OWN = 3  # columns of a neuron's own numbers: bias, scale and shift
 FIELDS = ("ntype", "layer", "order", "activation", "etype")
 
 
@@ -109,3 +110,26 @@ def _check(batch: Batch, num_inputs: int) -> None:
     if bool(inputs.any()) and int(fields["order"][inputs].max()) >= num_inputs:
         found = int(fields["order"][inputs].max()) + 1
         raise GraphKitError(f"the batch holds a network of {found} inputs; the probes have {num_inputs}")
+
+
+def probes_for(num_probes: int, num_inputs: int, out_feats: int) -> Probes | None:
+    """Return the probes that an encoder's arguments ask for, None for none.
+
+    >>> probes_for(0, 0, 4) is None
+    True
+    """
+    if num_probes and not num_inputs:
+        raise GraphKitError("probes are inputs of the networks; say how many numbers one has, as num_inputs=64")
+    return Probes(num_inputs, num_probes, out_feats) if num_probes else None
+
+
+def without_weights(batch: Batch) -> Batch:
+    """Return the batch with 0 for all weights, biases and norms.
+
+    >>> import graphkit, dgl
+    >>> without_weights(Batch(dgl.graph(([0], [1])), torch.ones(2, 4))).feat.tolist()[0]
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    kept = torch.cat([torch.zeros_like(batch.feat[:, :OWN]), batch.feat[:, OWN:]], dim=-1)
+    edge = batch.edge_feat
+    return batch.replace(feat=kept, edge_feat=torch.zeros_like(edge) if isinstance(edge, Tensor) else edge)
