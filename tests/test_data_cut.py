@@ -87,6 +87,11 @@ def test_machines_that_hold_one_part_each_exchange_features(cut, tmp_path):
     close(one, gk.Run.load(tmp_path / "run", gk.load(str(cut.root))))
 
 
+def test_a_run_finds_its_parts_again(cut, tmp_path):
+    run = gk.fit("sage", gk.load(str(cut.root)), devices=2, batch_size=7, run_dir=tmp_path / "run", **OPTIONS)
+    assert torch.equal(gk.Run.load(tmp_path / "run").predict(), run.predict())
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

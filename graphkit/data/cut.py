@@ -214,6 +214,7 @@ class PartDataset(DiskDataset):
 
     def __init__(self, folder: str | os.PathLike[str], verify: bool = True) -> None:
         super().__init__(folder, verify)
+        self.root = self.folder.parent
         self.parts, self.hops = (int(self.manifest[name]) for name in ("parts", "hops"))
         self.part: int | None = int(self.manifest["part"])
 
@@ -250,7 +251,7 @@ class CutDataset(PartDataset):
     """
 
     def __init__(self, folder: str | os.PathLike[str], verify: bool = True) -> None:
-        self.root, self.places = Path(folder), part_folders(folder)
+        self.places = part_folders(folder)
         if not self.places:
             raise DataError(f"{folder} holds no part of a graph; graphkit partition makes them")
         super().__init__(next(iter(self.places.values())), verify)
@@ -291,6 +292,13 @@ class CutDataset(PartDataset):
             index[np.repeat(mine, np.diff(indptr))] = part._read("index").numpy()[np.repeat(mine, np.diff(local))]
         return torch.from_numpy(indptr), torch.from_numpy(index)
 
+    def check_ranks(self, size: int) -> None:
+        """Raise unless ``size`` processes can train, one for each part."""
+        if size != self.parts:
+            raise GraphKitError(
+                f"{self.name} is cut into {self.parts} parts, but {size} processes train; give one to each"
+            )
+
     def of_rank(self, ranks: Any) -> PartDataset:
         """Return the part of one of several processes.
 
@@ -303,10 +311,7 @@ class CutDataset(PartDataset):
         GraphKitError
             If there are not as many processes as parts, or this one's part is not here.
         """
-        if ranks.size != self.parts:
-            raise GraphKitError(
-                f"{self.name} is cut into {self.parts} parts, but {ranks.size} processes train; give one to each"
-            )
+        self.check_ranks(ranks.size)
         if ranks.rank not in self.places:
             raise GraphKitError(f"process {ranks.rank} found no part-{ranks.rank} of {self.name} on its machine")
         part = PartDataset(self.places[ranks.rank], self.verify)

@@ -194,7 +194,8 @@ class DiskDataset(Dataset):
     mapped: ClassVar[tuple[str, ...]] = ("_labels", "features")
 
     def __init__(self, folder: str | os.PathLike[str], verify: bool = True) -> None:
-        self.folder, self.verify = Path(folder), verify
+        #: What ``gk.load`` opens, and where the arrays are.
+        self.root, self.folder, self.verify = Path(folder), Path(folder), verify
         manifest = read_json(self.folder / MANIFEST)
         if manifest.get("kind") != self.kind or manifest.get("format_version") != FORMAT:
             raise DataError(f"{self.folder / MANIFEST} is no manifest of a graph on disk in format {FORMAT}")

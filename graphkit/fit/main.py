@@ -15,7 +15,7 @@ from torch import nn
 
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import key
-from graphkit.data.cut import CutDataset
+from graphkit.data.cut import CutDataset, PartDataset
 from graphkit.fit.assemble import assemble, check_same
 from graphkit.fit.folder import CHECKPOINT, Folder
 from graphkit.fit.launch import launch
@@ -160,6 +160,11 @@ def together(
     with contextlib.ExitStack() as stack, torch.random.fork_rng(devices=[]):
         module, chosen, _ = assemble(model, data, task, given, fixed, arguments)
         check_divisible(chosen, devices)
+        if isinstance(data, CutDataset):  # what a process would refuse is refused before any is started
+            data.check_ranks(devices)
+            part = chosen.on(PartDataset(next(iter(data.places.values()))))
+            part.num_workers = common["num_workers"]
+            part.prepare(module)
         folder = Path(run_dir or stack.enter_context(tempfile.TemporaryDirectory(prefix="graphkit-run-")))
         launch(devices, folder, model, data, task, {**given, **fixed, **common, **arguments})
         run = Run.load(folder, data, model=module, task=chosen)

@@ -53,7 +53,7 @@ def describe(model: nn.Module, data: Dataset, task: Task, settings: Settings) ->
                 "reader": dict(getattr(data, "reader_options", {})),
                 "checksums": data.checksums,
                 "fingerprint": data.fingerprint(),
-                **({"folder": str(data.folder.resolve())} if hasattr(data, "folder") else {}),
+                **({"folder": str(data.root.resolve())} if hasattr(data, "root") else {}),
             },
             "task": {"name": task_name(task), "options": task.options},
             "training": {name: value for name, value in settings.as_dict().items() if name != "seed"},
