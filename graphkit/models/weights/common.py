@@ -39,10 +39,14 @@ class Scale(nn.Module):
     tensor([[ 0.8485, -1.1314,  0.0000]])
     """
 
+    square: Tensor
+    count: Tensor
+
     def __init__(self, in_feats: int, num_rels: int = 0) -> None:
         super().__init__()
-        for name in ("square", "count"):
-            self.register_buffer(name, torch.zeros(max(num_rels, 1), in_feats, dtype=torch.float64))
+        shape = max(num_rels, 1), in_feats
+        self.register_buffer("square", torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros(shape, dtype=torch.float64))
 
     def forward(self, x: Tensor, kind: Tensor | None = None) -> Tensor:
         """Return ``[E, in_feats]``; ``kind`` int64 ``[E]`` has the types."""
