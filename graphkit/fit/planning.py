@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 #: Graphs with more nodes are measured on a random one of so many nodes and as many edges for each.
 PIECE = 20_000
-#: Bytes that an edge takes in memory once a graph is trained on: ends, the forms of DGL, and our index tensors. The mean
-#: of four models that benchmarks/scale/edge_bytes.py measured, 91 (SAGE) to 169 (GIN).
+#: Bytes that an edge takes in memory once a graph is trained on: ends, the forms of DGL, and our index tensors.
+#: The mean of four models that benchmarks/scale/edge_bytes.py measured, 91 (SAGE) to 169 (GIN).
 EDGE_BYTES = 125
 #: The same of a graph that keeps one 32-bit index by destination.
 NARROW_EDGE_BYTES = 4
