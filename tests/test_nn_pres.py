@@ -47,6 +47,23 @@ def test_mean_and_variance_of_the_increments():
     assert not pres.statistics(torch.arange(3))[0].any()
 
 
+def test_increments_weighed_by_time_are_total_change_over_total_time():
+    torch.manual_seed(0)
+    plain, ours = PRESFilter(1, 3), PRESFilter(1, 3, gamma=1.0, by_time=True)
+    one, steps, gaps = torch.tensor([0]), torch.randn(50, 1, 3), torch.rand(50) * 100 + 1
+    gaps[7] = 0.01
+    for step, gap in zip(steps, gaps, strict=True):
+        for pres in (plain, ours):
+            pres.track(one, torch.zeros(1, 3), step, gap[None])
+    mean, variance = ours.statistics(one)
+    rate, weight = steps[:, 0] / gaps[:, None], gaps[:, None] / gaps.sum()
+    torch.testing.assert_close(mean[0], steps[:, 0].sum(0) / gaps.sum())
+    torch.testing.assert_close(variance[0], (weight * (rate - mean).square()).sum(0), rtol=1e-3, atol=1e-4)
+    assert mean.abs().max() < 0.1 * plain.statistics(one)[0].abs().max()  # whose one shortest gap rules
+    found = ours(one, torch.zeros(1, 3), torch.ones(1, 3), torch.tensor([7.0]))
+    torch.testing.assert_close(found, 7 * mean)
+
+
 @pytest.mark.parametrize(("gamma", "share"), [(0.3, 0.544), (0.5, 0.348), (0.7, 0.265)])
 def test_denoising_of_planted_lines(gamma, share):
     """Memories on straight lines seen with unit noise; the shares were measured for the specification."""

@@ -46,6 +46,8 @@ class PRES(TGN):
         Weight of the coherence of memories.
     learnable : bool, default False
         Learn gamma.
+    by_time : bool, default False
+        Weigh increments by the time they took.
     memory_dim : int, default 172
     embedding, updater, aggregator, num_layers, fanout, sampling, time_dim, num_heads, dropout
         As of :class:`~graphkit.models.temporal.tgn.TGN`.
@@ -69,6 +71,7 @@ class PRES(TGN):
         gamma: float = 0.5,
         beta: float = 0.1,
         learnable: bool = False,
+        by_time: bool = False,
         memory_dim: int = 172,
         embedding: str = "attn",
         updater: str = "gru",
@@ -93,7 +96,7 @@ class PRES(TGN):
             num_heads=num_heads, dropout=dropout, **options,
         )  # fmt: skip
         assert self.memory is not None
-        self.memory: PRESMemory = PRESMemory(self.memory, gamma, learnable)
+        self.memory: PRESMemory = PRESMemory(self.memory, gamma, learnable, by_time)
         self.beta = beta
 
     def forward(self, batch: Batch) -> Encoded:

@@ -28,6 +28,10 @@ class PRESFilter(nn.Module):
     past has nothing to predict from and keeps what was computed. The sums carry no gradient; they are buffers, so that
     they are saved, and :meth:`reset` empties them where the memory is emptied.
 
+    A mean of ratios is ruled by its shortest gaps: one update after a gap of 1 outweighs a hundred after gaps of 100,
+    and what it says is then stretched over the next gap. With ``by_time`` an increment counts by the time that it
+    took, :math:`\mu_i = \sum \Delta s / \sum \Delta t`, which is the same where gaps are equal.
+
     Parameters
     ----------
     num_nodes, dim : int
@@ -39,6 +43,8 @@ class PRESFilter(nn.Module):
         In [0, 1].
     learnable : bool, default False
         Learn gamma through a sigmoid, from the value given.
+    by_time : bool, default False
+        Weigh increments by the time they took.
 
     Raises
     ------
@@ -62,7 +68,13 @@ class PRESFilter(nn.Module):
     square: Tensor
 
     def __init__(
-        self, num_nodes: int, dim: int, num_types: int = 1, gamma: float = 0.5, learnable: bool = False
+        self,
+        num_nodes: int,
+        dim: int,
+        num_types: int = 1,
+        gamma: float = 0.5,
+        learnable: bool = False,
+        by_time: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("num_nodes", num_nodes), ("dim", dim), ("num_types", num_types)):
@@ -71,7 +83,7 @@ class PRESFilter(nn.Module):
             raise GraphKitError(f"gamma={gamma} is no weight of the prediction; expected a number in [0, 1]")
         weight = torch.tensor(float(gamma))
         self.logit = nn.Parameter(weight.logit()) if learnable else None
-        self.fixed = float(gamma)
+        self.fixed, self.by_time = float(gamma), by_time
         self.register_buffer("count", torch.zeros(num_nodes, num_types))
         for name in ("total", "square"):
             self.register_buffer(name, torch.zeros(num_nodes, num_types, dim))
@@ -90,7 +102,8 @@ class PRESFilter(nn.Module):
         """Return mean and variance of the increments of ``ids``, ``[B, D]`` each; 0 where there are none."""
         check_ids("ids", ids, len(self.count))
         kind = torch.zeros_like(ids) if kind is None else kind
-        n = self.count[ids, kind].clamp(min=1)[:, None]
+        n = self.count[ids, kind][:, None]
+        n = torch.where(n > 0, n, 1)
         mean = self.total[ids, kind] / n
         return mean, (self.square[ids, kind] / n - mean.square()).clamp(min=0)
 
@@ -128,10 +141,12 @@ class PRESFilter(nn.Module):
         kind = torch.zeros_like(ids) if kind is None else kind
         moved = gap > 0
         place = (ids[moved], kind[moved])
-        step = ((after - before)[moved] / gap[moved].to(after)[:, None]).to(self.total)
-        self.count.index_put_(place, torch.ones(len(step)).to(self.count), accumulate=True)
-        self.total.index_put_(place, step, accumulate=True)
-        self.square.index_put_(place, step.square(), accumulate=True)
+        took = gap[moved].to(self.total)
+        step = (after - before)[moved].to(self.total) / took[:, None]
+        weight = took if self.by_time else torch.ones_like(took)
+        self.count.index_put_(place, weight, accumulate=True)
+        self.total.index_put_(place, weight[:, None] * step, accumulate=True)
+        self.square.index_put_(place, weight[:, None] * step.square(), accumulate=True)
 
 
 def coherence_loss(before: Tensor, after: Tensor) -> Tensor:
@@ -178,7 +193,7 @@ class PRESMemory(NodeMemory):
     ----------
     memory : NodeMemory
         Its sizes and weights are taken over.
-    gamma, learnable
+    gamma, learnable, by_time
         As of :class:`PRESFilter`.
 
     Attributes
@@ -192,13 +207,13 @@ class PRESMemory(NodeMemory):
     0.2
     """
 
-    def __init__(self, memory: NodeMemory, gamma: float = 0.5, learnable: bool = False) -> None:
+    def __init__(self, memory: NodeMemory, gamma: float = 0.5, learnable: bool = False, by_time: bool = False) -> None:
         updater = "gru" if isinstance(memory.cell, nn.GRUCell) else "rnn"
         sizes = memory.num_nodes, memory.dim, memory.edge_feats, memory.time.dim
         with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced at once
             super().__init__(*sizes, updater, memory.aggregator)
         self.load_state_dict(memory.state_dict())
-        self.pres = PRESFilter(memory.num_nodes, memory.dim, 1, gamma, learnable)
+        self.pres = PRESFilter(memory.num_nodes, memory.dim, 1, gamma, learnable, by_time)
         self.turned: list[tuple[Tensor, Tensor]] = []
 
     def reset(self) -> None:
