@@ -111,7 +111,7 @@ def test_other_numbers_of_outputs_and_readouts_are_refused():
     for call, says in (
         (lambda: scorer("gmn", spec)(batch), "graph 1 of the batch has 2 outputs; expected 3, one for each class"),
         (lambda: build("dwsnet", spec, sizes=(4, 6, 3), readout="outputs"), "dwsnet reads .* it takes no readout"),
-        (lambda: build("gmn", spec, readout="output"), "unknown pool 'output'"),
+        (lambda: build("gmn", spec, readout="output"), "unknown readout 'output'; did you mean 'outputs'"),
         (lambda: gk.graphs.from_module(mlp(4, 6, 3), ends=(4, 2)), "too small for 4 inputs and 3 outputs"),
     ):
         with pytest.raises(GraphKitError, match=says) as caught:

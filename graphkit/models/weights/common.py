@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from graphkit import _dgl, ops
 from graphkit.core.batch import Batch, Encoded
 from graphkit.core.check import check_feat, check_ids
-from graphkit.core.errors import GraphKitError
+from graphkit.core.errors import GraphKitError, unknown
+from graphkit.core.registry import entries
 from graphkit.core.spec import Spec
 from graphkit.graphs.network.records import NODE_TYPES
 from graphkit.nn import Encoder
@@ -268,8 +269,11 @@ class WeightEncoder(Encoder):
 
     def make_head(self, spec: Spec, **options: Any) -> nn.Module:
         """Return the head over nodes and edges, over outputs for ``readout="outputs"``; a pool reads nodes alone."""
-        if options.get("readout") == "outputs":
+        readout = options.get("readout")
+        if readout == "outputs":
             return OutputHead(self.out_width, spec.out_feats)
+        if isinstance(readout, str) and readout.lower() not in entries("pool"):
+            raise unknown("readout", readout, ["outputs", *entries("pool")])
         if options:
             return super().make_head(spec, **options)
         return WeightHead(self.out_width, self.edge_width or self.out_width, spec.out_feats)
