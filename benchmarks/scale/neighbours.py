@@ -12,9 +12,7 @@ import numpy as np
 import torch
 
 from graphkit import _dgl
-from graphkit.sampling import Store
-from graphkit.sampling.loader import Loader
-from graphkit.sampling.neighbor import NodeMaker
+from graphkit.sampling import NeighborLoader
 
 HERE = Path(__file__).parent
 
@@ -27,10 +25,8 @@ def graphs(nodes: int, degree: int) -> dict[str, dgl.DGLGraph]:
 
 
 def ours(graph, seeds, fanouts, size, number):
-    store = Store(graph, torch.empty(graph.num_nodes(), 0))
-    store.prepare()
-    maker = NodeMaker(store, None, seeds, fanouts)
-    return sum(b.num_edges() for batch in Loader(maker, len(seeds), size, seed=number) for b in batch.blocks)
+    loader = NeighborLoader(graph, seeds, fanouts, size, seed=number)
+    return sum(b.num_edges() for batch in loader for b in batch.blocks)
 
 
 def dgls(graph, seeds, fanouts, size, number):

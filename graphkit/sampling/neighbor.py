@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -35,12 +35,13 @@ def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class NodeMaker:
-    """Makes the batch of some of the nodes ``ids``."""
+    """Makes the batch of some of the nodes ``ids``, which may be known to be ``distinct``."""
 
     store: Store
     labels: Tensor | None
     ids: Tensor
     fanouts: list[int] | None
+    distinct: bool = field(default=False, kw_only=True)
     draws_by_node: ClassVar[bool] = True
 
     def make(self, rows: Tensor, seed: int) -> Batch:
@@ -49,7 +50,7 @@ class NodeMaker:
         label = None if self.labels is None else self.labels[ids]
         if self.fanouts is None:
             return self.store.batch(targets=ids, label=label)
-        seeds, targets = distinct(ids)
+        seeds, targets = (ids, torch.arange(len(ids))) if self.distinct else distinct(ids)
         return block_batch(self.store, seeds, self.fanouts, None, seed).replace(targets=targets, label=label)
 
 
@@ -132,7 +133,8 @@ class NeighborLoader(Loader):
         if fanouts is not None:
             fanouts = check_fanouts(fanouts)
             store.prepare()
-        maker = NodeMaker(store, labels_of(data, slice(None)), ids, fanouts)
+        apart = len(torch.unique(ids)) == len(ids)
+        maker = NodeMaker(store, labels_of(data, slice(None)), ids, fanouts, distinct=apart)
         if isinstance(data, PartDataset) and data.part is not None:
             maker = PartMaker(**vars(maker), owner=data.owner[ids], degrees=(data.into, data.out))
         super().__init__(maker, len(ids), batch_size, **options)
