@@ -34,7 +34,9 @@ class PRES(TGN):
               L = \mathrm{BCE} + \beta (1 - \mathrm{mean} \cos(s, \bar s))
 
     with mu the mean increment of the node so far, see :class:`~graphkit.nn.temporal.pres.PRESFilter`; gamma = 0 and
-    beta = 0 give TGN. JODIE is ``embedding="time", updater="rnn"``.
+    beta = 0 give TGN. JODIE is ``embedding="time", updater="rnn"``. The term of coherence asks memories not to turn:
+    where an event's news is what the next one is told by, it costs more than it brings (``beta=0`` leaves it out; the
+    authors' published code detaches it, so that it never had a gradient there).
 
     Parameters
     ----------

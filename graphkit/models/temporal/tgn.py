@@ -128,7 +128,7 @@ class TGN(TemporalEncoder):
     num_heads : int, default 2
     dropout : float, default 0.1
     residual : bool, default False
-        Whether attention adds its query and normalises, as TGAT does.
+        Whether attention adds its query and normalises, as TGAT does, and TGN in DyGLib, whose numbers are reported.
 
     Examples
     --------
