@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -104,6 +106,23 @@ def test_a_killed_process_ends_the_run_which_resumes_to_the_same_end(tmp_path, m
     monkeypatch.delenv("RANK_FAILS")
     resumed = gk.fit("sage", data, failing(data), devices=2, run_dir=folder, resume=True, **OPTIONS)
     assert_same_training(gk.fit("sage", data, failing(data), **OPTIONS), resumed)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    words = f"gk.fit('sage', blocks(), devices=2, run_dir={str(tmp_path / 'run')!r}, **{ {**SAGE, 'epochs': 400}!r})"
+    program = f"import graphkit as gk\nfrom tests.fit_toys import blocks\nif __name__ == '__main__': {words}\n"
+    (tmp_path / "program.py").write_text(program)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    started = psutil.Popen([sys.executable, str(tmp_path / "program.py")], env=environment)
+    while Folder(tmp_path / "run").checkpoint() is None and started.poll() is None:
+        time.sleep(0.05)
+    ranks = started.children(recursive=True)
+    started.kill()
+    assert len(ranks) >= 2
+    assert psutil.wait_procs(ranks, timeout=30)[1] == []
+    short = {**SAGE, "epochs": Folder(tmp_path / "run").checkpoint()["current"]["epoch"] + 1}
+    resumed = gk.fit("sage", blocks(), run_dir=tmp_path / "run", resume=True, **short)
+    assert_same_training(gk.fit("sage", blocks(), **short), resumed)
 
 
 def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_sentence(monkeypatch):

@@ -9,6 +9,7 @@ import pickle
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from multiprocessing import connection
@@ -74,6 +75,7 @@ def _work(rank: int, size: int, threads: int, meeting: Path) -> None:
     from graphkit.fit.main import fit
 
     torch.set_num_threads(threads)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     status = 0
     try:
         with (meeting / "job").open("rb") as file:
@@ -96,6 +98,14 @@ def _work(rank: int, size: int, threads: int, meeting: Path) -> None:
         sys.stderr.flush()
         os._exit(status)
     dist.destroy_process_group()
+
+
+def _leave_with_parent() -> None:
+    """End with the process that started this one, which may be resumed elsewhere: a run has one writer."""
+    parent = torch.multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(DESERTED)
 
 
 def _wait(made: list[Any], meeting: Path, folder: Path) -> None:
