@@ -6,10 +6,21 @@ import pytest
 import torch
 
 import graphkit as gk
+from graphkit import _dgl
 from graphkit.core.errors import GraphKitError
 from graphkit.core.spec import Spec
 from graphkit.models import build
-from graphkit.sampling import ClusterLoader, Saint, SaintLoader, Scope, ShadowLoader, Store, approx_ppr, metis
+from graphkit.sampling import (
+    ClusterLoader,
+    NeighborLoader,
+    Saint,
+    SaintLoader,
+    Scope,
+    ShadowLoader,
+    Store,
+    approx_ppr,
+    metis,
+)
 from graphkit.sampling.shadow import scope_batch
 from tests.test_sampling_loaders import points, same
 
@@ -222,3 +233,15 @@ def test_wrong_samplers_get_one_sentence():
     ]:
         with pytest.raises(GraphKitError, match=said):
             gk.fit("sage", data, options, epochs=1, progress=False)
+
+
+def test_one_index_of_64_bit_numbers_is_drawn_from_like_one_of_32():
+    """What a graph of 2^31 edges and more keeps."""
+    indptr, index, _ = _dgl.structure(gk.load("digits").graph).csc()
+    small, large = (_dgl.from_incoming(indptr.to(kind), index.to(kind)) for kind in (torch.int32, torch.int64))
+    batches = [list(NeighborLoader(graph, None, [3, -1], 500, seed=1)) for graph in (small, large)]
+    assert len(batches[0]) == 4
+    for one, other in zip(*batches, strict=True):
+        assert torch.equal(one.fields["nid"], other.fields["nid"])
+        for here, there in zip(one.blocks, other.blocks, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(here.edges(), there.edges(), strict=True))
