@@ -148,7 +148,7 @@ LEARN = {"lr": 0.01, "batch_size": 1024, "hidden": 32, "progress": False}
 
 def test_sheaf4rec_learns_tastes_as_lightgcn_does():
     data = tastes()
-    sheaf = gk.fit("sheaf4rec", data, epochs=18, num_layers=3, decay=0.5, combine="mean", **LEARN)
+    sheaf = gk.fit("sheaf4rec", data, epochs=18, decay=0.5, combine="mean", **LEARN)
     light = gk.fit("lightgcn", data, epochs=18, **LEARN)
     popular = gk.fit("popularity", data, progress=False)
     found, beside, least = (run.metrics["test/recall@20"] for run in (sheaf, light, popular))

@@ -11,13 +11,14 @@ from tests.tastes import tastes
 
 pytestmark = pytest.mark.slow
 
-#: Chosen on the validation part of seed 0.
+#: Chosen on the validation part, Sheaf4Rec's five layers (its default) over three, in each of the three seeds: 0.462,
+#: 0.462 and 0.457 in place of 0.460, 0.447 and 0.451.
 SYSTEMS = {
     "popularity": {},
     "itemknn": {},
     "lightgcn": {"hidden": 32},
-    "sheaf4rec": {"hidden": 32, "num_layers": 3, "decay": 0.5, "combine": "mean"},
-    "sheaf4rec, layers joined": {"hidden": 32, "num_layers": 3, "decay": 0.5},
+    "sheaf4rec": {"hidden": 32, "decay": 0.5, "combine": "mean"},
+    "sheaf4rec, layers joined": {"hidden": 32, "decay": 0.5},
 }
 
 
