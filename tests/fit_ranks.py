@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import torch
 
@@ -12,6 +14,7 @@ import graphkit as gk
 from graphkit.tasks import NodeTask
 from tests.fit_toys import blocks
 
+ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = {"hidden": 8, "epochs": 3, "seed": 3, "progress": False, "device": "cpu", "dropout": 0.0}
 
 
@@ -32,8 +35,23 @@ class Failing(NodeTask):
         return super().loss(model, batch) * (torch.nan if how == "nan" else 1)
 
 
+def two_machines(run_dir, port, what):
+    """Run this file under torchrun on two loopback addresses, and return each one's status, output and errors."""
+    common = ["torch.distributed.run", "--nnodes=2", "--master-addr=127.0.0.1", f"--master-port={port}"]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", *common, "--nproc-per-node=1", f"--node-rank={i}", f"--local-addr=127.0.0.{i + 1}",
+             __file__, str(run_dir), str(what[i])],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for i in range(2)
+    ]  # fmt: skip
+    said = [machine.communicate(timeout=240) for machine in started]
+    return [(machine.returncode, *texts) for machine, texts in zip(started, said, strict=True)]
+
+
 if __name__ == "__main__":
-    data = gk.load(sys.argv[2]) if sys.argv[2:] else blocks()
+    data = blocks(int(sys.argv[2])) if sys.argv[2].isdigit() else gk.load(sys.argv[2])
     run = gk.fit("sage", data, batch_size=7, fanouts=[3, 2], run_dir=sys.argv[1], **OPTIONS)
-    sent = run.data.features.rows_sent if sys.argv[2:] else 0
-    print(f"loss {run.rows[-1]['train/loss']:.6f} sent {sent}")
+    print(f"loss {run.rows[-1]['train/loss']:.6f} sent {getattr(data, 'parts', 0) and run.data.features.rows_sent}")

@@ -1,11 +1,7 @@
 """A graph in parts: together they are the graph, and processes that hold a part each train as one process would."""
 
-import os
 import pickle
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +12,8 @@ from graphkit.core.errors import DataError, GraphKitError
 from graphkit.data.cut import PartDataset
 from graphkit.fit.ranks import Ranks
 from graphkit.sampling import metis
-from tests.fit_ranks import OPTIONS
+from tests.fit_ranks import OPTIONS, two_machines
 from tests.fit_toys import blocks
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +66,11 @@ def test_machines_that_hold_one_part_each_exchange_features(cut, tmp_path):
     """Two loopback addresses stand for two machines; neither sees the other's part."""
     for number, place in cut.places.items():
         shutil.copytree(place, tmp_path / f"machine-{number}" / place.name)
-    common = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29543"]
-    command = [sys.executable, "-m", "torch.distributed.run", *common]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    program = [str(ROOT / "tests" / "fit_ranks.py"), str(tmp_path / "run")]
-    machines = [
-        subprocess.Popen(
-            [*command, f"--node-rank={i}", f"--local-addr=127.0.0.{i + 1}", *program, str(tmp_path / f"machine-{i}")],
-            env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for i in range(2)
-    ]  # fmt: skip
-    said = [machine.communicate(timeout=240) for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], said
+    said = two_machines(tmp_path / "run", 29543, [tmp_path / "machine-0", tmp_path / "machine-1"])
+    assert [status for status, _, _ in said] == [0, 0], said
     one = gk.fit("sage", blocks(), **OPTIONS, batch_size=7, fanouts=[3, 2])
-    assert [out.split()[1] for out, _ in said] == [f"{one.rows[-1]['train/loss']:.6f}"] * 2
-    assert all(int(out.split()[3]) > 0 for out, _ in said)  # rows sent
+    assert [out.split()[1] for _, out, _ in said] == [f"{one.rows[-1]['train/loss']:.6f}"] * 2
+    assert all(int(out.split()[3]) > 0 for _, out, _ in said)  # rows sent
     close(one, gk.Run.load(tmp_path / "run", gk.load(str(cut.root))))
 
 

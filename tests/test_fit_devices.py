@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.fit import TrainingError
 from graphkit.fit.folder import Folder
 from graphkit.sampling import Loader
-from tests.fit_ranks import OPTIONS, Failing
+from tests.fit_ranks import OPTIONS, Failing, two_machines
 from tests.fit_toys import blocks, rings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,22 +133,19 @@ def test_a_loss_that_is_no_number_in_one_process_ends_all_with_its_sentence(monk
 
 def test_two_machines_meet_through_torchrun(tmp_path):
     """Two loopback addresses stand for two machines."""
-    common = ["--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1", "--master-port=29541"]
-    command = [sys.executable, "-m", "torch.distributed.run", *common]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    program = [str(ROOT / "tests" / "fit_ranks.py"), str(tmp_path / "run")]
-    machines = [
-        subprocess.Popen(
-            [*command, f"--node-rank={i}", f"--local-addr=127.0.0.{i + 1}", *program],
-            env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for i in range(2)
-    ]  # fmt: skip
-    said = [machine.communicate(timeout=240) for machine in machines]
-    assert [machine.returncode for machine in machines] == [0, 0], said
+    said = two_machines(tmp_path / "run", 29541, [60, 60])
+    assert [status for status, _, _ in said] == [0, 0], said
     one = gk.fit("sage", blocks(), **{**SAGE, "fanouts": [3, 2]})
-    assert {out.strip() for out, _ in said} == {f"loss {one.rows[-1]['train/loss']:.6f} sent 0"}
+    assert {out.strip() for _, out, _ in said} == {f"loss {one.rows[-1]['train/loss']:.6f} sent 0"}
     assert Folder(tmp_path / "run").finished
+
+
+def test_machines_with_different_data_are_told_and_write_nothing(tmp_path):
+    said = two_machines(tmp_path / "run", 29542, [60, 63])
+    assert all(status != 0 for status, _, _ in said)
+    for _, _, errors in said:
+        assert "process 1 holds other data than process 0: its dataset." in errors, errors
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,28 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def check_alike(configs: list[Mapping[str, Any]]) -> None:
+    """Raise unless processes that are to train together were given the same data and the same run.
+
+    >>> check_alike([{"seed": 1, "dataset": {"folder": "a"}}, {"seed": 1, "dataset": {"folder": "b"}}])
+    """
+    first, *others = [flatten(config) for config in configs]
+    for rank, other in enumerate(others, 1):
+        # Other data make other models; what is told is the cause.
+        for name in sorted([*first, *other], key=lambda name: not name.startswith("dataset.")):
+            if first.get(name) == other.get(name) or name.startswith(("dataset.folder", "dataset.checksums")):
+                continue  # a folder is where a machine has it, and the files of parts differ
+            if name.startswith("dataset."):
+                raise GraphKitError(
+                    f"process {rank} holds other data than process 0: its {name} is {other.get(name)!r}, not "
+                    f"{first.get(name)!r}; give every machine the same files and split"
+                )
+            raise GraphKitError(
+                f"process {rank} was given another run than process 0: its {name} is {other.get(name)!r}, not "
+                f"{first.get(name)!r}"
+            )
+
+
 def check_same(was: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
     """Raise unless two configurations differ at most in the number of epochs."""
     old, new = flatten(was), flatten(now)

@@ -16,7 +16,7 @@ from torch import nn
 from graphkit.core.errors import GraphKitError
 from graphkit.core.random import key
 from graphkit.data.cut import CutDataset, PartDataset
-from graphkit.fit.assemble import assemble, check_same
+from graphkit.fit.assemble import assemble, check_alike, check_same
 from graphkit.fit.folder import CHECKPOINT, Folder
 from graphkit.fit.launch import launch
 from graphkit.fit.loop import Loop, seed_torch, snapshot
@@ -137,6 +137,7 @@ def fit(
         if not ranks.alone:
             check_divisible(chosen, ranks.size)
             config["training"]["devices"] = ranks.size
+            check_alike(ranks.every(config))
         folder = Folder(run_dir) if run_dir else None
         training = Training(module, chosen, settings, where, config, folder, ranks)
         training.begin(resume)

@@ -66,6 +66,16 @@ class Ranks:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def every(self, value: Any) -> list[Any]:
+        """Return what each process holds, in their order."""
+        if self.alone:
+            return [value]
+        from torch import distributed as dist
+
+        found: list[Any] = [None] * self.size
+        dist.all_gather_object(found, value)
+        return found
+
     def sums(self, values: list[float]) -> list[float]:
         """Return the sums of each number over all processes."""
         if self.alone:
