@@ -92,6 +92,20 @@ def test_absent_classes_isolated_and_unlabelled_nodes_are_counted():
     assert made["absent-classes"].severity == "trap" and "train: 2 " in made["absent-classes"].text
 
 
+def test_a_part_with_one_of_two_classes_alone_is_a_trap():
+    """BBBP's test part was one once, by scaffolds of one size in another order than the published one."""
+    labels = torch.tensor([[0.0, 1], [1, 0], [1, 0], [1, float("nan")], [0, 1], [1, 0]])
+    parts = {"train": [0, 1], "val": [2, 3], "test": [4, 5]}
+    graphs = [graph([0], [1]) for _ in labels]
+    found = gk.data.audit(gk.Dataset.from_graphs(graphs, labels=labels, splits=parts))
+    assert [(f.severity, f.number, " in val: " in f.text) for f in found if f.check == "absent-classes"] == [
+        ("trap", 2, True)
+    ]
+    labels[3, 0] = 0
+    found = gk.data.audit(gk.Dataset.from_graphs(graphs, labels=labels, splits=parts))
+    assert [(f.severity, f.number) for f in found if f.check == "absent-classes"] == [("note", 1)]
+
+
 def test_labelled_pairs_in_two_parts_are_told_apart_by_their_labels():
     parts = {
         "train": (["a", "a", "b", "a"], ["b", "c", "c", "b"], [1, 0, 1, 1]),

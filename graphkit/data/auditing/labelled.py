@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from graphkit.data.auditing import codes
 from graphkit.data.auditing.findings import Finding, share
@@ -239,6 +240,23 @@ def sorted_labels(data: Dataset) -> Iterator[Finding]:
         )
 
 
+def one_sided(data: Dataset, labels: Tensor) -> Iterator[Finding]:
+    """Parts where a target of zeros and ones ``[B, T]`` has one of the two alone, so that nothing can be ranked."""
+    if labels[~labels.isnan()].unique().tolist() != [0.0, 1.0]:
+        return
+    for part, ids in data.splits.items():
+        here = labels[ids]
+        alone = int(((here == 0).any(0) != (here == 1).any(0)).sum())
+        if alone:
+            yield Finding(
+                "absent-classes",
+                "trap" if part == "train" or alone == labels.shape[1] else "note",
+                alone,
+                f"Targets with one of their two classes alone in {part}: {alone} of {labels.shape[1]}; they have no "
+                "ROC AUC there.",
+            )
+
+
 def classes(data: Dataset) -> Iterator[Finding]:
     """Missing labels, balance, classes that a part lacks."""
     labels, what = data.labels, "graphs" if data.task == "graph" else "nodes"
@@ -248,6 +266,7 @@ def classes(data: Dataset) -> Iterator[Finding]:
         missing = int(labels.isnan().sum())
         if missing:
             yield Finding("unlabelled", "note", missing, f"{missing} of {labels.numel()} labels are missing (NaN).")
+        yield from one_sided(data, labels.reshape(len(labels), -1))
         return
     lacking = int((labels < 0).sum())
     if lacking:
