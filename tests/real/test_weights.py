@@ -14,3 +14,9 @@ def test_the_encoder_ranks_networks_better_than_their_flat_weights_and_statistic
     ours = mean("neural-graphs-digits-networks", "test/kendall", place)
     assert ours >= 0.6
     assert ours > mean(f"{baseline}-digits-networks", "test/kendall", place)
+
+
+@pytest.mark.parametrize("baseline", ["outputs-bias", "outputs-linear", "outputs-trees"])
+def test_the_encoder_finds_the_ignored_class_better_than_what_stands_on_each_output(baseline, place):  # noqa: F811
+    ours = mean("neural-graphs-digits-ignored", "test/accuracy", place)
+    assert ours > mean(f"{baseline}-digits-ignored", "test/accuracy", place)

@@ -96,6 +96,9 @@ class Waves(nn.Module):
         self.mix = nn.Linear(in_feats + out_feats, out_feats) if in_feats else None
         if self.wave is not None:
             nn.init.normal_(self.wave.weight, std=sigma)
+            nn.init.normal_(self.mix.weight, std=(2 / out_feats) ** 0.5)  # squares of sines average to a half
+            if self.types is not None:  # a row of deviation 1 for each type drowns what weights say: nothing is learned
+                nn.init.normal_(self.types.weight, std=0.1)
         self.row = None if in_feats or num_rels else nn.Parameter(torch.randn(out_feats))
 
     def forward(self, batch: Batch) -> Tensor:
