@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -81,6 +82,17 @@ def test_the_table_says_what_was_measured_and_what_does_not_apply(folder):
     rows = explaining.blocks(folder)[0]["rows"]
     scored = [row["auc"][0] for row in rows if "auc" in row]
     assert scored == sorted(scored, reverse=True)
+
+
+def test_explainers_that_are_even_share_the_mean_of_their_places(monkeypatch):
+    scores = {"one": {"a": 0.5, "b": 0.9, "c": 0.9, "d": 0.1}, "two": {"a": 0.9, "b": 0.5, "c": 0.5, "d": 0.5}}
+    found = [
+        {"recipe": SimpleNamespace(dataset=name), "rows": [{"method": k, "auc": (v, None)} for k, v in rows.items()]}
+        for name, rows in scores.items()
+    ]
+    monkeypatch.setattr(explaining, "blocks", lambda folder: found)
+    places = dict(line.split(" | ")[:2] for line in explaining.summary()[2:-1])
+    assert places == {"| a": "2.0", "| b": "2.2", "| c": "2.2", "| d": "3.5"}
 
 
 def test_the_shell_writes_the_table(folder):

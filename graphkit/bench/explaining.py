@@ -90,12 +90,13 @@ def summary(folder: Path | None = None) -> list[str]:
     """Return the lines of one table of mean AUCs: a row for each explainer, a column for each dataset, best first."""
     found = {block["recipe"].dataset: {row["method"]: row for row in block["rows"]} for block in blocks(folder)}
     known = {name for rows in found.values() for name, row in rows.items() if "auc" in row}
-    place: dict[str, list[int]] = {}
+    place: dict[str, list[float]] = {}
     everywhere = [name for name in known if all("auc" in rows.get(name, {}) for rows in found.values())]
     for rows in found.values():
-        ranked = sorted(everywhere, key=lambda name: -rows[name]["auc"][0])
-        for rank, name in enumerate(ranked):
-            place.setdefault(name, []).append(rank + 1)
+        auc = {name: round(rows[name]["auc"][0], 9) for name in everywhere}
+        for name, own in auc.items():  # those that are even share the mean of their places
+            even = [other == own for other in auc.values()].count(True)
+            place.setdefault(name, []).append(sum(other > own for other in auc.values()) + (even + 1) / 2)
     mean = {name: statistics.fmean(places) for name, places in place.items()}
     lines = [f"| explainer | mean rank | {' | '.join(found)} |", "|---|---|" + "---|" * len(found)]
     for name in sorted(known, key=lambda name: (mean.get(name, math.inf), name)):
