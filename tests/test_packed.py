@@ -100,6 +100,16 @@ def test_packed_batches_equal_drawn_ones_bit_for_bit(tmp_path, on_disk, data, ki
     assert (packed.stats()["hit_rate"] == 1) == (share == 1)
 
 
+def test_the_least_budget_is_enough_and_a_byte_less_is_refused(tmp_path, data):
+    made = Packer(data, plan(10**9), tmp_path / "ample")
+    made.run()
+    needs = made._needs()
+    least = max(needs, 8 * data.num_rows + 2 * needs // packing.IN_FLIGHT)
+    PackedBatches.make(data, plan(least), tmp_path / "least")
+    with pytest.raises(GraphKitError, match=r"batches of \d+ targets with fanouts .* need"):
+        Packer(data, plan(least - 1), tmp_path / "less").run()
+
+
 def test_training_under_a_budget_gives_the_losses_of_memory(data, on_disk, tmp_path):
     options = {"epochs": 3, "batch_size": 100, "progress": False, "seed": 4, "hidden": 8}
     task = {"fanouts": [4, 3], "stored_epochs": 3}

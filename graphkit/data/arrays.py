@@ -158,7 +158,7 @@ def map_array(path: Path, entry: dict[str, Any], verify: bool = False) -> np.nda
 
 def check_crc(path: Path, entry: dict[str, Any], array: np.ndarray) -> None:
     """Raise ChecksumError unless the bytes of ``array`` are those that were written."""
-    if zlib.crc32(np.ascontiguousarray(array).data.cast("B")) != entry["crc32"]:
+    if zlib.crc32(np.ascontiguousarray(array).data.cast("B") if array.size else b"") != entry["crc32"]:
         raise ChecksumError(f"{path} is damaged: its bytes do not have the checksum of its manifest")
 
 
