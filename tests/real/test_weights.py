@@ -9,14 +9,16 @@ from .test_learning import mean, place  # noqa: F401  the fixture is shared
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 
+@pytest.mark.parametrize("system", ["neural-graphs", "gmn"])
 @pytest.mark.parametrize("baseline", ["flattened-linear", "statistics-linear"])
-def test_the_encoder_ranks_networks_better_than_their_flat_weights_and_statistics(baseline, place):  # noqa: F811
-    ours = mean("neural-graphs-digits-networks", "test/kendall", place)
+def test_encoders_rank_networks_better_than_their_flat_weights_and_statistics(system, baseline, place):  # noqa: F811
+    ours = mean(f"{system}-digits-networks", "test/kendall", place)
     assert ours >= 0.6
     assert ours > mean(f"{baseline}-digits-networks", "test/kendall", place)
 
 
+@pytest.mark.parametrize("system", ["neural-graphs", "gmn"])
 @pytest.mark.parametrize("baseline", ["outputs-bias", "outputs-linear", "outputs-trees"])
-def test_the_encoder_finds_the_ignored_class_better_than_what_stands_on_each_output(baseline, place):  # noqa: F811
-    ours = mean("neural-graphs-digits-ignored", "test/accuracy", place)
+def test_encoders_find_the_ignored_class_better_than_what_stands_on_each_output(system, baseline, place):  # noqa: F811
+    ours = mean(f"{system}-digits-ignored", "test/accuracy", place)
     assert ours > mean(f"{baseline}-digits-ignored", "test/accuracy", place)
