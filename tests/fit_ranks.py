@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 import graphkit as gk
-from graphkit.tasks import NodeTask
+from graphkit.core.errors import GraphKitError
+from graphkit.fit.ranks import Ranks
+from graphkit.tasks import GraphTask, NodeTask
 from tests.fit_toys import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,17 @@ class Failing(NodeTask):
         if how == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
         return super().loss(model, batch) * (torch.nan if how == "nan" else 1)
+
+
+class Alike(GraphTask):
+    """The graph task; before each epoch all processes must hold the same weights and running means."""
+
+    def begin_epoch(self, model, epoch):
+        """Compare with the others."""
+        first, *others = Ranks.joined().every(model.state_dict())
+        for name, value in first.items():
+            if any(not torch.equal(value, other[name]) for other in others):
+                raise GraphKitError(f"{name} differs at epoch {epoch}")
 
 
 def two_machines(run_dir, port, what):

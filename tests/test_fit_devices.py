@@ -17,7 +17,7 @@ from graphkit.core.errors import GraphKitError
 from graphkit.fit import TrainingError
 from graphkit.fit.folder import Folder
 from graphkit.sampling import Loader
-from tests.fit_ranks import OPTIONS, Failing, two_machines
+from tests.fit_ranks import OPTIONS, Alike, Failing, two_machines
 from tests.fit_toys import blocks, rings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ def test_processes_cut_the_same_clusters():
 
 def test_graphs_and_links_are_shared_too():
     # Each process normalises by the means of its own share, so the weights are not those of one process.
-    graphs = gk.fit("gin", rings(), devices=2, **{**OPTIONS, "batch_size": 8, "epochs": 2})
+    graphs = gk.fit("gin", rings(), Alike(rings()), devices=2, **{**OPTIONS, "batch_size": 8, "epochs": 2})
     assert len(graphs.rows) == 2
     assert graphs.path is None
     links = [gk.fit("sage", blocks(task="link"), devices=2, **{**SAGE, "batch_size": 16}) for _ in range(2)]
