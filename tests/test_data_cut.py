@@ -97,6 +97,14 @@ def test_what_parts_cannot_do_is_told_in_one_sentence(cut, change, sentence):
     assert "\n" not in str(caught.value)
 
 
+def test_parts_are_cut_again_in_their_own_folder(cut, tmp_path):
+    shutil.copytree(cut.root, tmp_path / "cut")
+    again = gk.data.write_parts(gk.load(str(tmp_path / "cut")), torch.arange(60) % 3, tmp_path / "cut", hops=1)
+    assert again.parts == 3
+    assert torch.equal(again.features[:], blocks().graph.ndata["feat"])
+    assert again.graph.num_edges() == blocks().graph.num_edges()
+
+
 def test_missing_and_mixed_parts_are_told(cut, tmp_path):
     shutil.copytree(cut.places[1], tmp_path / "part-1")
     alone = gk.load(str(tmp_path))

@@ -153,7 +153,9 @@ def disk_arrays(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.n
     splits = {part: ids.numpy() for part, ids in data.splits.items()} if data.task == "node" else {}
     if isinstance(data, DiskDataset):
         indptr, index, _ = _dgl.structure(data.graph).incoming()
-        return indptr.numpy(), index.numpy(), data.features.array, data.labels.numpy(), splits
+        whole = isinstance(data.features, FeatureStore)  # of a graph in parts, rows are collected
+        feat = data.features.array if whole else data.features[:].numpy()
+        return indptr.numpy(), index.numpy(), feat, data.labels.numpy(), splits
     if data.task != "node" or data.num_hyperedges or data.labels is None:
         raise GraphKitError(f"{data.name} is loaded for {data.task!r}; graphs for node prediction are kept on disk")
     held = data.collated
